@@ -111,6 +111,22 @@ fn tx12_actors_nest_at_most_four_deep_and_are_never_dropped() {
 }
 
 #[test]
+fn tx12_tx24_an_actor_token_at_the_end_of_its_chain_makes_no_longer_one() {
+    let front = token("svc:front");
+    let mut robot = GRANTS.token(&token("svc:robot"), &[]);
+    for depth in 0..4 {
+        let acted = GRANTS.exchange(&front, &[("actor_token", &robot), ("actor_token_type", ACCESS_TOKEN)]);
+        if depth == 3 {
+            invalid(&acted, "token_type_refused");
+            assert!(acted.text().contains("`actor_token`"), "{}", acted.text());
+        } else {
+            granted(&acted);
+            robot = access_token(&exchange_own(&GRANTS, &robot, &[]));
+        }
+    }
+}
+
+#[test]
 fn tx15_a_delegated_token_lives_no_longer_than_both_tokens_and_spends_a_one_use_actor() {
     let short = forge("svc:robot").claim("exp", sts_testkit::now() + 40).sign();
     let body = granted(&acted(&GRANTS, &token("svc:front"), &short, &[]));

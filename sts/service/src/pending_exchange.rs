@@ -21,6 +21,7 @@ use crate::request::RequestContext;
 pub struct PendingExchange {
     request_id: RequestId,
     source: Option<IpAddr>,
+    is_source_known: bool,
     snapshot: Arc<Snapshot>,
     record: DecisionRecord,
     /// How it ended, when, and the time of each phase.
@@ -51,6 +52,7 @@ impl PendingExchange {
         Self {
             request_id: context.request_id.clone(),
             source: context.source,
+            is_source_known: context.is_source_known,
             snapshot,
             record: DecisionRecord::since(context.arrived),
             concluded: None,
@@ -84,6 +86,11 @@ impl PendingExchange {
     /// The caller's address, if known.
     pub(crate) const fn source(&self) -> Option<IpAddr> {
         self.source
+    }
+
+    /// The caller's own address. `None` where only a proxy's is known, which vouches for nobody.
+    pub(crate) fn known_source(&self) -> Option<IpAddr> {
+        self.source.filter(|_| self.is_source_known)
     }
 
     /// Uses `snapshot` from here on.

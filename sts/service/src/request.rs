@@ -12,6 +12,9 @@ pub struct RequestContext {
     pub request_id: RequestId,
     /// The client's address, if known.
     pub source: Option<IpAddr>,
+    /// Whether `source` is the caller's own address. It is not where a proxy of ours does not tell
+    /// whom it forwards for: then `source` is the proxy's.
+    pub is_source_known: bool,
     /// Monotonic time of its arrival.
     pub arrived: Duration,
 }

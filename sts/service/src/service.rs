@@ -124,6 +124,7 @@ impl Service {
             },
             token_admin: TokenAdmin {
                 ledger: Arc::clone(&ledger),
+                keyring: Arc::clone(&keyring),
                 clock: Arc::clone(&clock),
                 rules: Arc::clone(&rules),
                 published: Arc::clone(&published),

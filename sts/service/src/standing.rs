@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use sts_jose::VerifyingKeys;
 use sts_store::{Entry, Ledger, LedgerError, Revocation};
 use sts_types::{Jti, TokenRecord, UnixTime};
 
@@ -28,8 +29,8 @@ pub(crate) enum Standing {
         /// The revocation.
         revocation: Box<Revocation>,
     },
-    /// Its account, identity, issuer entry or actor is gone or disabled, or that of a token that it
-    /// depends on.
+    /// Its account, identity, issuer entry, actor or signing key is gone or disabled, or that of a
+    /// token that it depends on.
     Unsupported(Box<TokenRecord>),
 }
 
@@ -95,6 +96,12 @@ impl Introspector {
         Ok(found.into_iter().flatten().map(|entry| (entry.record.jti.clone(), entry)).collect())
     }
 
+    /// Whether the rules support the token of `record`, and we still publish the key that signed it.
+    /// What came from a token of a withdrawn key ends with it: whoever holds that key made the token.
+    pub(crate) fn supports(&self, snapshot: &Snapshot, record: &TokenRecord, now: UnixTime) -> bool {
+        self.keyring.verifying_key(&record.kid, now).is_some() && snapshot.supports(record, now)
+    }
+
     /// The record of one token, if nothing ends that token by itself.
     fn of_entry(
         &self,
@@ -106,7 +113,7 @@ impl Introspector {
         if let Some(revocation) = revoked.or_else(|| self.rules.covering(rules, &record)) {
             return Err(Standing::Revoked { jti: record.jti, revocation: Box::new(revocation) });
         }
-        if snapshot.supports(&record, now) { Ok(record) } else { Err(Standing::Unsupported(Box::new(record))) }
+        if self.supports(snapshot, &record, now) { Ok(record) } else { Err(Standing::Unsupported(Box::new(record))) }
     }
 }
 
@@ -118,7 +125,7 @@ pub(crate) struct Ancestry(HashMap<Jti, Entry>);
 pub(crate) enum AncestorFault {
     /// The ancestor is revoked.
     Revoked(Box<Revocation>),
-    /// Its record is gone, or the rules do not support it any more.
+    /// Its record or its signing key is gone, or the rules do not support it any more.
     Gone,
 }
 
@@ -159,6 +166,7 @@ impl Ancestry {
         record: &TokenRecord,
         snapshot: &Snapshot,
         rules: (&RulesInForce, &Arc<[Revocation]>),
+        keys: &impl VerifyingKeys,
         now: UnixTime,
     ) -> Option<AncestorFault> {
         let (in_force, list) = rules;
@@ -166,7 +174,10 @@ impl Ancestry {
             let Some(Entry { record, revoked }) = self.0.get(jti) else { return Some(AncestorFault::Gone) };
             match revoked.clone().or_else(|| in_force.covering(list, record)) {
                 Some(revocation) => Some(AncestorFault::Revoked(Box::new(revocation))),
-                None => (!snapshot.supports(record, now)).then_some(AncestorFault::Gone),
+                None => {
+                    let is_supported = keys.verifying_key(&record.kid, now).is_some() && snapshot.supports(record, now);
+                    (!is_supported).then_some(AncestorFault::Gone)
+                }
             }
         })
     }

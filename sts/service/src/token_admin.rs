@@ -7,6 +7,7 @@ mod scan;
 
 use std::sync::Arc;
 
+use sts_keyring::Keyring;
 use sts_policy::Pattern;
 use sts_store::{Entry, Ledger, LedgerError, Revocation, RevocationRule, RevocationScope, RuleId};
 use sts_types::{AccountId, ApiKeyId, Clock, Jti, TokenRecord, UnixTime};
@@ -94,6 +95,7 @@ pub enum RevocationError {
 /// What operators do with recorded tokens.
 pub(crate) struct TokenAdmin {
     pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) keyring: Arc<Keyring>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rules: Arc<RulesInForce>,
     pub(crate) published: Arc<PublishedLists>,

@@ -43,8 +43,12 @@ async fn debug_shows_no_token_and_no_secret() {
     let parameters = exchange_parameters(&subject_token, &[("client_secret", "hunter2-of-a-caller")]).unwrap();
     shown.extend([format!("{parameters:?}"), format!("{:?}", Presented::Token(&subject_token))]);
     let parameters = exchange_parameters(&subject_token, &[]).unwrap();
-    let context =
-        RequestContext { request_id: service.new_request_id(), source: None, arrived: service.clock().monotonic() };
+    let context = RequestContext {
+        request_id: service.new_request_id(),
+        source: None,
+        is_source_known: true,
+        arrived: service.clock().monotonic(),
+    };
     let mut pending = service.begin_exchange(&context);
     let exchanged = service.exchange(&parameters, &mut pending).await.unwrap();
     shown.extend([format!("{pending:?}"), format!("{exchanged:?}"), format!("{service:?}")]);

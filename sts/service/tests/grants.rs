@@ -61,11 +61,22 @@ impl Fixture {
     }
 
     async fn ask(&self, pairs: &[(&str, &str)], source: &str) -> Result<String, RefusedError> {
+        self.ask_from(pairs, source, true).await
+    }
+
+    /// `is_source_known`: whether `source` is the caller's address, and not that of a proxy.
+    async fn ask_from(
+        &self,
+        pairs: &[(&str, &str)],
+        source: &str,
+        is_source_known: bool,
+    ) -> Result<String, RefusedError> {
         let own = |text: &str| text.to_owned().into();
         let parameters = Parameters::new(pairs.iter().map(|(name, value)| (own(name), own(value))).collect()).unwrap();
         let mut pending = self.service.begin_exchange(&RequestContext {
             request_id: self.service.new_request_id(),
             source: Some(source.parse::<IpAddr>().unwrap()),
+            is_source_known,
             arrived: self.clock.monotonic(),
         });
         self.service.exchange(&parameters, &mut pending).await.map(|exchanged| exchanged.access_token)
@@ -190,6 +201,11 @@ async fn o2_08_wrong_credentials_are_one_answer_whatever_is_wrong() {
     let narrow_secret = narrow.expose();
     let base = [("grant_type", "client_credentials"), ("client_id", "octo"), ("client_secret", narrow_secret.as_str())];
     assert!(fixture.ask(&base, "10.1.2.3").await.is_ok());
+    // The address of a proxy that does not tell the caller's is not the caller's.
+    let refused = fixture.ask_from(&base, "10.1.2.3", false).await.unwrap_err();
+    assert_eq!(refused.reason, Reason::InvalidClient);
+    let everywhere = [("grant_type", "client_credentials"), ("client_id", "octo"), ("client_secret", secret.as_str())];
+    assert!(fixture.ask_from(&everywhere, "10.1.2.3", false).await.is_ok());
     // A key is no token of any kind.
     assert_eq!(fixture.by_own(&secret, &[]).await, Err(Reason::TokenMalformed));
 }
@@ -205,6 +221,34 @@ async fn a_key_narrows_its_account_and_its_tokens_are_narrowed_with_it() {
     assert_eq!(fixture.by_key("octo", &secret, &[("scope", "write")]).await, Err(Reason::ScopeNotGranted));
     assert_eq!(fixture.by_key("octo", &secret, &[("audience", "other")]).await, Err(Reason::TargetNotGranted));
     assert_eq!(fixture.by_own(&access, &[("scope", "write")]).await, Err(Reason::ScopeNotGranted));
+}
+
+#[tokio::test]
+async fn c085_what_came_from_a_token_ends_with_the_key_that_signed_the_token() {
+    let key = ApiKey::generate(&OsEntropy);
+    let fixture = Fixture::new(vec![ApiKeyEntry { expires_at: UnixTime::from_secs(NOW + 7200), ..entry(&key) }]);
+    let keys = fixture.service.keyring();
+    let first = keys.keys()[0].kid().clone();
+    // Its successor signs from 600 seconds after this on.
+    keys.rotate(fixture.clock.now()).unwrap();
+    fixture.clock.advance(Duration::from_secs(590));
+    let parent = fixture.by_key("octo", &key.expose(), &[]).await.unwrap();
+    fixture.clock.advance(Duration::from_secs(20));
+    assert_eq!(*keys.signer(keys.default_algorithm(), fixture.clock.now()).unwrap().kid(), *keys.keys()[1].kid());
+    let child = fixture.by_own(&parent, &[]).await.unwrap();
+    let grandchild = fixture.by_own(&child, &[]).await.unwrap();
+    assert!(fixture.is_active(&child).await && fixture.is_active(&grandchild).await);
+    for file in std::fs::read_dir(fixture.directory.path().join("keys")).unwrap() {
+        let path = file.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().contains(first.as_str()) {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    assert!(keys.reread().unwrap() && keys.keys().iter().all(|key| *key.kid() != first));
+    for token in [&parent, &child, &grandchild] {
+        assert!(!fixture.is_active(token).await);
+    }
+    assert_eq!(fixture.by_own(&child, &[]).await, Err(Reason::NotAuthorized));
 }
 
 /// A tree of tokens: each is made from one before it, by index.

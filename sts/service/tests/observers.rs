@@ -88,6 +88,7 @@ impl Fixture {
         self.service.begin_exchange(&RequestContext {
             request_id: self.service.new_request_id(),
             source: None,
+            is_source_known: true,
             arrived: self.clock.monotonic(),
         })
     }

@@ -147,7 +147,12 @@ impl Fixture {
 
     async fn exchange(&self, subject: &str) -> Result<Exchanged, RefusedError> {
         let request_id = self.service.new_request_id();
-        let context = RequestContext { request_id, source: None, arrived: self.service.clock().monotonic() };
+        let context = RequestContext {
+            request_id,
+            source: None,
+            is_source_known: true,
+            arrived: self.service.clock().monotonic(),
+        };
         let token = self.issuer.token(&json!({ "sub": subject }));
         let mut pending = self.service.begin_exchange(&context);
         self.service.exchange(&exchange_parameters(&token, &[])?, &mut pending).await

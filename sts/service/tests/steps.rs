@@ -225,8 +225,12 @@ impl Fixture {
     }
 
     async fn exchange(&self, token: &str, more: &[(&str, &str)]) -> Result<String, RefusedError> {
-        let context =
-            RequestContext { request_id: self.service.new_request_id(), source: None, arrived: Duration::ZERO };
+        let context = RequestContext {
+            request_id: self.service.new_request_id(),
+            source: None,
+            is_source_known: true,
+            arrived: Duration::ZERO,
+        };
         let parameters = exchange_parameters(token, more)?;
         let mut pending = self.service.begin_exchange(&context);
         let exchanged = self.service.exchange(&parameters, &mut pending).await;

@@ -24,6 +24,9 @@ pub enum DelegationError {
     /// The actor's token has an actor itself, so it does not show that its account acts.
     #[error("the actor token has an actor itself")]
     DelegatedActor,
+    /// The actor's token came from as many tokens as may follow one another.
+    #[error("the actor token came from too many tokens before it")]
+    TooDeep,
     /// More actors than `act` may nest.
     #[error("`act` would nest more than 4 actors")]
     TooManyActors,
@@ -85,6 +88,9 @@ impl Authorized {
                 })
             }
             CallerProof::Own(parent) => {
+                if !parent.may_have_a_child() {
+                    return Err(DelegationError::TooDeep);
+                }
                 let record = parent.record;
                 if record.actor.is_some() {
                     return Err(DelegationError::DelegatedActor);

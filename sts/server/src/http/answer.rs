@@ -13,6 +13,7 @@ use sts_service::{Reason, RequestContext};
 use sts_types::RequestId;
 
 use super::body::RequestBody;
+use super::client_ip::Source;
 use super::connection::{Handling, InFlight};
 use super::context::Context;
 use super::failure::{self, ErrorForm};
@@ -26,9 +27,11 @@ pub(super) async fn answer(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse, Error> {
+    let Source { address, is_known } = listener.source(request.request());
     let context = Context::new(RequestContext {
         request_id: listener.service().new_request_id(),
-        source: listener.source(request.request()),
+        source: address,
+        is_source_known: is_known,
         arrived: listener.service().clock().monotonic(),
     });
     let form = ErrorForm::of(request.path(), listener.is_admin());
@@ -187,7 +190,12 @@ mod tests {
     #[actix_web::test]
     async fn c123_a_handler_that_panics_is_one_500_that_says_nothing() {
         let id = RequestId::new("01J00000000000000000000000").unwrap();
-        let context = Context::new(RequestContext { request_id: id.clone(), source: None, arrived: Duration::ZERO });
+        let context = Context::new(RequestContext {
+            request_id: id.clone(),
+            source: None,
+            is_source_known: false,
+            arrived: Duration::ZERO,
+        });
         let paths = ["/panics", "/.well-known/panics"];
         let app = App::new()
             .service(web::resource(paths).to(panics))

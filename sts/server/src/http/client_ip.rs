@@ -6,6 +6,15 @@ use actix_web::HttpRequest;
 use actix_web::http::header::HeaderValue;
 use sts_types::IpNetwork;
 
+/// Where a request came from.
+#[derive(Clone, Copy)]
+pub(crate) struct Source {
+    /// The address that counts for the request.
+    pub(crate) address: Option<IpAddr>,
+    /// Whether that is the caller's address. It is our proxy's if the proxy does not tell another.
+    pub(crate) is_known: bool,
+}
+
 /// The proxies in front of us.
 #[derive(Clone, Default)]
 pub(crate) struct Proxies {
@@ -28,21 +37,25 @@ impl Proxies {
 
     /// The caller's address. This is the peer's address, unless the peer is one of our proxies.
     /// Then it is the last address in `X-Forwarded-For` that is not a proxy of ours. Anything
-    /// before that one comes from an unknown sender.
-    pub(crate) fn source(&self, request: &HttpRequest) -> Option<IpAddr> {
-        let peer = request.peer_addr()?.ip().to_canonical();
+    /// before that one comes from an unknown sender. If there is none, the proxy's address stands in,
+    /// and says nothing of the caller.
+    pub(crate) fn source(&self, request: &HttpRequest) -> Source {
+        let known = |address| Source { address: Some(address), is_known: true };
+        let Some(peer) = request.peer_addr() else { return Source { address: None, is_known: false } };
+        let peer = peer.ip().to_canonical();
         if !self.is_one(peer) {
-            return Some(peer);
+            return known(peer);
         }
+        let unknown = Source { address: Some(peer), is_known: false };
         let fields: Vec<&[u8]> = request.headers().get_all("x-forwarded-for").map(HeaderValue::as_bytes).collect();
         for text in fields.iter().rev().flat_map(|field| field.rsplit(|byte| *byte == b',')) {
             match std::str::from_utf8(text).ok().and_then(|text| address(text.trim())) {
                 Some(address) if self.is_one(address) => {}
-                Some(address) => return Some(address.to_canonical()),
-                None => return Some(peer),
+                Some(address) => return known(address.to_canonical()),
+                None => return unknown,
             }
         }
-        Some(peer)
+        unknown
     }
 
     fn is_one(&self, address: IpAddr) -> bool {
@@ -79,7 +92,10 @@ mod tests {
         let proxies = proxies(&["10.0.0.0/8", "fd00::/64"], false);
         let source = |peer: &str, forwarded: &[&str]| {
             let forwarded: Vec<&[u8]> = forwarded.iter().map(|text| text.as_bytes()).collect();
-            proxies.source(&from(peer, &forwarded)).unwrap().to_string()
+            let Source { address, is_known } = proxies.source(&from(peer, &forwarded));
+            // What stands for the caller without being its address is always a proxy's.
+            assert_eq!(is_known, !proxies.is_one(address.unwrap()), "{peer} {forwarded:?}");
+            address.unwrap().to_string()
         };
         assert_eq!(source("192.0.2.1", &["203.0.113.9"]), "192.0.2.1");
         assert_eq!(source("10.0.0.1", &["203.0.113.9"]), "203.0.113.9");
@@ -101,7 +117,7 @@ mod tests {
     #[test]
     fn f9_a_field_that_is_no_text_hides_nothing_that_stands_behind_it() {
         let proxies = proxies(&["10.0.0.0/8"], false);
-        let source = |forwarded: &[&[u8]]| proxies.source(&from("10.0.0.1", forwarded)).unwrap().to_string();
+        let source = |forwarded: &[&[u8]]| proxies.source(&from("10.0.0.1", forwarded)).address.unwrap().to_string();
         assert_eq!(source(&[b"1.2.3.4", b"\xff, 203.0.113.9"]), "203.0.113.9");
         assert_eq!(source(&[b"1.2.3.4", b"203.0.113.9, \xff"]), "10.0.0.1");
         assert_eq!(source(&[b"1.2.3.4", b""]), "10.0.0.1");

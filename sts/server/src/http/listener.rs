@@ -1,7 +1,7 @@
 //! The two listeners, bound before anything is served, with their deadlines and caps.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,6 +29,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::capacity::Capacity;
+use super::client_ip::Source;
 use super::connection::{Connection, HEADER_DEADLINE, LINGER, NewRequestId};
 use super::{AdminState, Draining, Failure, Proxies, PublicState, admin, answer, head, public, routing};
 use crate::certificate::{self, CertificateProblem};
@@ -269,7 +270,7 @@ impl Listener {
     }
 
     /// The caller's address.
-    pub(super) fn source(&self, request: &HttpRequest) -> Option<IpAddr> {
+    pub(super) fn source(&self, request: &HttpRequest) -> Source {
         match self {
             Self::Public(state) => state.proxies.source(request),
             Self::Admin(_) => Proxies::default().source(request),

@@ -35,7 +35,7 @@ impl OwnTokenText<'_> {
             Standing::InForce { record, ancestors } => {
                 let key = record.proof.api_key().and_then(|key| snapshot.api_keys.find(&key.id));
                 let scopes = key.and_then(|key| key.scopes.as_ref()).map(|scopes| scopes.iter().cloned().collect());
-                let is_in_force = |record: &TokenRecord| snapshot.supports(record, clock.now());
+                let is_in_force = |record: &TokenRecord| context.introspector.supports(snapshot, record, clock.now());
                 match VerifiedParent::new(&own, *record, ancestors, scopes, is_in_force) {
                     Some(parent) => return Ok(parent),
                     None => ProofRefusal::Unknown(own.jti().clone()),

@@ -133,7 +133,8 @@ impl Pipeline {
         parameters: &Parameters<'_>,
         pending: &mut PendingExchange,
     ) -> Result<Exchanged, RefusedError> {
-        let (request_id, source) = (pending.request_id().clone(), pending.source());
+        let (request_id, source, known_source) =
+            (pending.request_id().clone(), pending.source(), pending.known_source());
         let record = pending.record();
         record.enter(Phase::Parse, &*self.clock);
         self.require_audit()?;
@@ -141,7 +142,7 @@ impl Pipeline {
         let request = GrantRequest::parse(parameters)?;
         record.record_request(&request.names);
         let possession = self.verify_possession(snapshot, parameters)?;
-        let (proof, actor) = self.prove(snapshot, &request, source, record).await?;
+        let (proof, actor) = self.prove(snapshot, &request, known_source, record).await?;
 
         record.enter(Phase::Decide, &*self.clock);
         let authorized = self.decide(snapshot, &request, proof, record)?;
@@ -393,6 +394,7 @@ fn delegate(
         match error {
             DelegationError::TooManyActors => RefusedError::because(Reason::TokenTypeRefused, TOO_MANY_ACTORS),
             DelegationError::DelegatedActor => RefusedError::because(Reason::TokenTypeRefused, DELEGATED_ACTOR),
+            DelegationError::TooDeep => of_actor(RefusedError::because(Reason::TokenTypeRefused, TOO_DEEP)),
             DelegationError::Actor(_) | DelegationError::MayAct | DelegationError::NoToken => {
                 Reason::NotAuthorized.into()
             }

@@ -91,10 +91,13 @@ fn unsupported(snapshot: &Snapshot, record: &TokenRecord) -> Diagnosis {
         (None, _) => format!("account `{account}` of token {} is gone", record.jti),
         (Some(view), _) if !view.enabled => format!("account `{}` is disabled", view.name),
         (Some(view), Some(proof)) => format!(
-            "identity `{}` of account `{}`, its issuer entry `{}` or an actor does not accept tokens any more",
-            proof.identity, view.name, proof.entry
+            "identity `{}` of account `{}`, its issuer entry `{}` or an actor does not accept tokens any more, or the key that signed token {} is withdrawn",
+            proof.identity, view.name, proof.entry, record.jti
         ),
-        (Some(view), None) => format!("the API key of account `{}` is gone or has expired", view.name),
+        (Some(view), None) => format!(
+            "the API key of account `{}` is gone or has expired, or the key that signed token {} is withdrawn",
+            view.name, record.jti
+        ),
     };
     found(cause).at("service_accounts").fix("present a new ID token, once the account accepts it")
 }
@@ -126,7 +129,7 @@ fn api_key(refusal: &ApiKeyRefusal) -> Diagnosis {
         }
         ApiKeyRefusal::Address(id) => found(format!("API key `{id}` may not be used from the caller's address"))
             .at("allow_from")
-            .fix("create a key whose `allow_from` has the address"),
+            .fix("create a key whose `allow_from` has the address; behind a proxy, let it send `X-Forwarded-For`"),
     }
 }
 
@@ -158,6 +161,10 @@ fn actor(account: &str, error: DelegationError) -> Diagnosis {
         DelegationError::DelegatedActor => at_token("the actor token has an actor itself, so its account does not act")
             .fix("send a token that the actor got for itself"),
         DelegationError::TooManyActors => at_token("`act` would nest more than 4 actors").fix("exchange an earlier token"),
+        DelegationError::TooDeep => at_token(&format!(
+            "the actor token came from {MAX_DEPTH} tokens before it already, and no more may follow"
+        ))
+        .fix("send an earlier token of the actor"),
         DelegationError::NoToken => at_token("an API key is no actor token"),
     }
 }

@@ -435,7 +435,7 @@ async fn try_scan(
             let is_valid = revoked.is_none()
                 && !status.rules.covers(rules, record)
                 && snapshot.supports(record, now)
-                && ancestry.fault(record, snapshot, (&status.rules, rules), now).is_none();
+                && ancestry.fault(record, snapshot, (&status.rules, rules), &*status.keyring, now).is_none();
             if !is_valid && let Some((id, place)) = StatusListId::holding(StatusWindow::of(record.exp), index) {
                 bits.entry(id).or_default().set(place);
             }

@@ -223,7 +223,7 @@ impl TokenAdmin {
     fn view(&self, snapshot: &Snapshot, rules: &Arc<[Revocation]>, entry: Entry, ancestry: &Ancestry) -> TokenView {
         let Entry { record, revoked } = entry;
         let now = self.clock.now();
-        let fault = ancestry.fault(&record, snapshot, (&self.rules, rules), now);
+        let fault = ancestry.fault(&record, snapshot, (&self.rules, rules), &*self.keyring, now);
         let is_supported = !matches!(fault, Some(AncestorFault::Gone)) && snapshot.supports(&record, now);
         let of_ancestor = || match fault {
             Some(AncestorFault::Revoked(revocation)) => Some(*revocation),
