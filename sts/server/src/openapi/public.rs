@@ -1,7 +1,6 @@
 //! What the OpenAPI document says of the endpoints of the public listener. The listener's table of
 //! endpoints refers to these functions.
 
-use sts_api::Readiness;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::RequestBodyBuilder;
@@ -23,7 +22,6 @@ pub(super) const MODELS: &[Model] = &[
     Model::of::<Introspection>(),
     Model::of::<ServerMetadata>(),
     Model::of::<KeySet>(),
-    Model::of::<Readiness>(),
 ];
 
 pub(crate) fn exchange() -> OperationBuilder {
@@ -78,10 +76,9 @@ pub(crate) fn live() -> OperationBuilder {
 }
 
 pub(crate) fn ready() -> OperationBuilder {
-    let summary = "Whether exchanges can be served; the admin listener's has the detail as JSON";
-    let detailed =
-        |description| empty(description).content(JSON, Content::new(Some(Model::of::<Readiness>().reference())));
-    let responses = errors(&[]).response("200", detailed("They can")).response("503", detailed("They cannot"));
+    // No body is documented, because the public listener sends none.
+    let summary = "Whether exchanges can be served. The admin listener adds the answer of /admin/v1/health";
+    let responses = errors(&[]).response("200", empty("They can")).response("503", empty("They cannot"));
     public("ready", summary, responses)
 }
 
