@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use sts_types::{AccountId, ApiName, EntryName, IdentityName, Lifetime, ScopeSet, UnixTime};
+use sts_types::{AccountId, ApiName, Audience, EntryName, IdentityName, Lifetime, ScopeSet, UnixTime};
 
 use crate::account::Account;
 use crate::evaluate::{target, within};
@@ -23,8 +23,26 @@ pub struct ParentToken<'a> {
     pub issued: UnixTime,
     /// What the first of its ancestors was minted on.
     pub root: Root<'a>,
-    /// API and scopes of the token and of each ancestor.
-    pub ancestors: &'a [(&'a ApiName, &'a ScopeSet)],
+    /// What the token and each ancestor are for.
+    pub ancestors: &'a [AncestorLimit<'a>],
+}
+
+/// What an ancestor is for. A token that came from it has no other scopes for the same API.
+#[derive(Clone, Copy, Debug)]
+pub struct AncestorLimit<'a> {
+    /// The API's name.
+    pub api: &'a ApiName,
+    /// Its audience.
+    pub audience: &'a Audience,
+    /// The scopes.
+    pub scopes: &'a ScopeSet,
+}
+
+impl AncestorLimit<'_> {
+    /// Whether it limits `grant`. An API that was renamed is the same API to whoever takes its tokens.
+    fn is_for(&self, grant: &ApiGrant) -> bool {
+        *self.api == grant.name || *self.audience == grant.audience
+    }
 }
 
 /// What a token that came from no other of ours was minted on.
@@ -130,12 +148,12 @@ impl RuleSet {
         &self,
         account: &Account,
         grants: &[ApiGrant],
-        ancestors: &[(&ApiName, &ScopeSet)],
+        ancestors: &[AncestorLimit<'_>],
         requested: &Requested,
     ) -> Result<ApiGrant, Refusal> {
         let grant = target(account, grants, requested)?;
         let is_kept = |scope: &str| {
-            ancestors.iter().filter(|(api, _)| **api == grant.name).all(|(_, scopes)| scopes.contains(scope))
+            ancestors.iter().filter(|limit| limit.is_for(grant)).all(|limit| limit.scopes.contains(scope))
         };
         let scopes: ScopeSet = grant.scopes.iter().filter(|scope| is_kept(scope.as_str())).cloned().collect();
         if !self.is_granted(grant.api, &scopes) {
@@ -230,9 +248,16 @@ mod tests {
         let requested = rules.resolve(&asked).unwrap();
         let ancestors: Vec<_> = ancestors
             .iter()
-            .map(|(api, scope)| (ApiName::new(api).unwrap(), ScopeSet::parse(scope).unwrap()))
+            .map(|(api, scope)| {
+                // `name=audience` for an API that had another name or audience.
+                let own = rules.api(api).map(|api| api.audience.to_string()).unwrap_or_default();
+                let (api, audience) = api.split_once('=').unwrap_or((api, &own));
+                let audience = if audience.is_empty() { "gone" } else { audience };
+                (ApiName::new(api).unwrap(), Audience::new(audience).unwrap(), ScopeSet::parse(scope).unwrap())
+            })
             .collect();
-        let borrowed: Vec<_> = ancestors.iter().map(|(api, scopes)| (api, scopes)).collect();
+        let borrowed: Vec<_> =
+            ancestors.iter().map(|(api, audience, scopes)| AncestorLimit { api, audience, scopes }).collect();
         let (account, identity) = (AccountId::new("octo").unwrap(), IdentityName::new(of).unwrap());
         let entry = EntryName::new("github").unwrap();
         let root = match of {
@@ -265,6 +290,10 @@ mod tests {
             ("all", &[("logs", ""), ("deploy", "read")], &["deploy"], "create", Err(ScopeNotGranted)),
             ("all", &[("logs", ""), ("deploy", "read")], &["deploy"], "", Ok("deploy read")),
             ("all", &[("deploy", "gone")], &["deploy"], "", Err(TargetNotGranted)),
+            // An API under a new name or with a new audience is narrowed as before.
+            ("all", &[("renamed=https://deploy.example.com", "read")], &["deploy"], "create", Err(ScopeNotGranted)),
+            ("all", &[("renamed=https://deploy.example.com", "read")], &["deploy"], "", Ok("deploy read")),
+            ("all", &[("deploy=before", "read")], &["deploy"], "create", Err(ScopeNotGranted)),
             // An API without scopes is not narrowed by scopes.
             ("reads", parent, &["logs"], "", Ok("logs ")),
             ("reads", &[("deploy", "create read")], &["deploy"], "create", Err(ScopeNotGranted)),

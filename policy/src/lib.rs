@@ -40,7 +40,7 @@ pub use decision::{
     RequestedAccount, RequestedTarget,
 };
 pub use delegation::{Actor, ActorError};
-pub use descendant::{ParentToken, Root};
+pub use descendant::{AncestorLimit, ParentToken, Root};
 pub use diagnosis::{Diagnosis, EntryView, diagnose_request, difference, is_look_alike_host, shared_audience};
 pub use faulty::{FaultyNames, FaultySet};
 pub use finding::{Finding, Severity};

@@ -68,6 +68,12 @@ fn tx13_c056_may_act_of_the_subject_token_must_fit_the_actor_in_all_of_its_membe
         (json!({ "sub": "svc:robot", "iss": PLAIN }), "granted", "not_authorized"),
         (json!({ "sub": "svc:robot" }), "granted", "not_authorized"),
         (json!({ "sub": "robot", "iss": US }), "not_authorized", "granted"),
+        // Without `iss` it is a subject of the token's own issuer.
+        (json!({ "sub": "robot" }), "not_authorized", "not_authorized"),
+        // Who has nothing but the issuer is anybody.
+        (json!({ "iss": PLAIN }), "not_authorized", "not_authorized"),
+        (json!({ "iss": US }), "not_authorized", "not_authorized"),
+        (json!({ "client_id": "robot", "iss": US }), "not_authorized", "not_authorized"),
         (json!({ "sub": "svc:robot", "iss": "https://other.example" }), "not_authorized", "not_authorized"),
         (json!({ "sub": "svc:relay", "iss": PLAIN }), "not_authorized", "not_authorized"),
         (json!({ "sub": "svc:robot", "iss": PLAIN, "email": "x" }), "not_authorized", "not_authorized"),
@@ -80,6 +86,16 @@ fn tx13_c056_may_act_of_the_subject_token_must_fit_the_actor_in_all_of_its_membe
         assert_eq!(reason_of(&acted(&GRANTS, &subject, &token("svc:robot"), &[])), by_id_token, "{may_act}");
         let own = [("actor_token", robot.as_str()), ("actor_token_type", ACCESS_TOKEN)];
         assert_eq!(reason_of(&GRANTS.exchange(&subject, &own)), by_own, "{may_act}");
+        // It holds for the tokens that were made from the subject token, too.
+        let mut descendant = GRANTS.token(&subject, &[]);
+        for _ in 0..2 {
+            assert!(payload(&descendant).get("may_act").is_none());
+            let id_token = token("svc:robot");
+            let by = [("actor_token", id_token.as_str()), ("actor_token_type", ID_TOKEN)];
+            assert_eq!(reason_of(&exchange_own(&GRANTS, &descendant, &by)), by_id_token, "{may_act}");
+            assert_eq!(reason_of(&exchange_own(&GRANTS, &descendant, &own)), by_own, "{may_act}");
+            descendant = access_token(&exchange_own(&GRANTS, &descendant, &[]));
+        }
         // Without an actor the subject acts for itself.
         granted(&GRANTS.exchange(&subject, &[]));
     }

@@ -210,6 +210,24 @@ fn dp02_a_self_exchange_keeps_its_binding_and_needs_a_proof_by_the_same_key() {
 }
 
 #[test]
+fn dp02_who_has_not_the_key_of_a_bound_token_learns_nothing_of_its_rules() {
+    let server = &*GRANTS;
+    let (root, robot, front) = (bound(server, "svc:chain", &KEY), bound(server, "svc:robot", &KEY), token("svc:octo"));
+    let as_actor = [("actor_token", robot.as_str()), ("actor_token_type", ACCESS_TOKEN)];
+    for (request, reason) in [
+        (own_request(&root, &[("scope", "unheard:of")]), "scope_not_granted"),
+        (own_request(&root, &[("audience", "nothing")]), "not_authorized"),
+        // This account lets nobody act.
+        (exchange_request(&front, &as_actor), "not_authorized"),
+    ] {
+        refused(&server.send(&request), 400, "invalid_dpop_proof", "proof_invalid");
+        let by = |key: &Key| server.send(&request.clone().header("DPoP", &proof(key).sign()));
+        refused(&by(&OTHER), 400, "invalid_dpop_proof", "proof_invalid");
+        assert_eq!(reason_of(&by(&KEY)), reason);
+    }
+}
+
+#[test]
 fn dp01_an_id_token_that_is_bound_to_a_key_is_not_exchanged() {
     let subject = forge("svc:octo").claim("cnf", json!({ "jkt": thumbprint(&KEY) })).sign();
     let response = GRANTS.send(&exchange_request(&subject, &[]).header("DPoP", &proof(&KEY).sign()));

@@ -46,6 +46,7 @@ impl From<RecordOfVersion1> for TokenRecord {
                 subject: record.subject,
                 subject_kid: record.subject_kid,
                 subject_jti_digest: record.subject_jti_digest,
+                may_act: None,
             }),
             actor: None,
             confirmation: None,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use sts_claims::Json;
 use sts_policy::{ActorError, GrantedAccount, Replay, RuleSet};
 use sts_types::{Actor, Issuer, KeyThumbprint, Proof, ReplayClaim, UnixTime};
@@ -109,13 +109,17 @@ impl Authorized {
     }
 
     /// Whether `may_act` of the subject token, if it has one, names the actor (RFC 8693 section 4.4).
-    /// All of its members must be claims of the actor's token.
+    /// A token of ours keeps the `may_act` of the ID token that it goes back to.
     fn may_act(&self, actor: &CallerProof, issuer: &Issuer) -> bool {
-        let CallerProof::Federated(subject) = &self.proof else { return true };
-        let Some(may_act) = subject.claims().member("may_act") else { return true };
-        let Value::Object(members) = may_act.to_value() else { return false };
-        !members.is_empty()
-            && members.iter().all(|(name, wanted)| claim_of(actor, issuer, name).as_ref() == Some(wanted))
+        match &self.proof {
+            CallerProof::Federated(subject) => {
+                subject.may_act().is_none_or(|members| names(&members, subject.issuer(), actor, issuer))
+            }
+            CallerProof::Own(parent) => parent.record.proof.federated().is_none_or(|root| {
+                root.may_act.as_ref().is_none_or(|members| names(members, &root.issuer, actor, issuer))
+            }),
+            CallerProof::ApiKey(_) => true,
+        }
     }
 
     /// Who acted before.
@@ -125,6 +129,20 @@ impl Authorized {
             CallerProof::Federated(_) | CallerProof::ApiKey(_) => None,
         }
     }
+}
+
+/// Whether the members of a `may_act` of `author` name the actor. All of them must be claims of the
+/// actor's token, and one must be `sub`: the others alone fit many. A `sub` without `iss` is one of
+/// `author` itself, since each issuer has its own subjects.
+fn names(members: &Map<String, Value>, author: &Issuer, actor: &CallerProof, issuer: &Issuer) -> bool {
+    let is_of_author = || match actor {
+        CallerProof::Federated(verified) => verified.issuer() == author,
+        CallerProof::Own(_) => issuer == author,
+        CallerProof::ApiKey(_) => false,
+    };
+    members.contains_key("sub")
+        && (members.contains_key("iss") || is_of_author())
+        && members.iter().all(|(name, wanted)| claim_of(actor, issuer, name).as_ref() == Some(wanted))
 }
 
 /// A claim of the actor's token.

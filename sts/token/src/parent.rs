@@ -1,7 +1,7 @@
 //! A token of ours that proves who its holder is.
 
-use sts_policy::{ParentToken, Root};
-use sts_types::{ApiName, Jti, KeyThumbprint, ScopeSet, TokenRecord};
+use sts_policy::{AncestorLimit, ParentToken, Root};
+use sts_types::{Jti, KeyThumbprint, ScopeSet, TokenRecord};
 
 use crate::OwnToken;
 
@@ -65,15 +65,16 @@ impl VerifiedParent {
         self.record.confirmation.as_ref()
     }
 
-    /// API and scopes of the token and of each ancestor.
+    /// What the token and each ancestor are for.
     #[must_use]
-    pub fn limits(&self) -> Vec<(&ApiName, &ScopeSet)> {
-        std::iter::once(&*self.record).chain(&self.ancestors).map(|record| (&record.api, &record.scope)).collect()
+    pub fn limits(&self) -> Vec<AncestorLimit<'_>> {
+        let records = std::iter::once(&*self.record).chain(&self.ancestors);
+        records.map(|TokenRecord { api, audience, scope, .. }| AncestorLimit { api, audience, scopes: scope }).collect()
     }
 
     /// The token as policy rules see it, with its [limits](Self::limits).
     #[must_use]
-    pub fn facts<'a>(&'a self, ancestors: &'a [(&'a ApiName, &'a ScopeSet)]) -> ParentToken<'a> {
+    pub fn facts<'a>(&'a self, ancestors: &'a [AncestorLimit<'a>]) -> ParentToken<'a> {
         let root = match self.record.proof.federated() {
             Some(federated) => Root::Identity { identity: &federated.identity, entry: &federated.entry },
             None => Root::ApiKey { scopes: self.key_scopes.as_ref() },

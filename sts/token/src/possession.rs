@@ -19,6 +19,30 @@ pub enum PossessionError {
     OtherKey,
 }
 
+impl CallerProof {
+    /// Checks the `proof` of a request against the key that this is bound to, if it is. Whoever does not
+    /// hold that key must learn nothing of what the rules say of it.
+    ///
+    /// # Errors
+    /// See [`PossessionError`].
+    pub fn check_possession(&self, proof: Option<&DpopProof>) -> Result<(), PossessionError> {
+        match (self.confirmation(), proof) {
+            (None, _) => Ok(()),
+            (Some(_), None) => Err(PossessionError::Bound),
+            (Some(key), Some(proof)) if key != proof.thumbprint() => Err(PossessionError::OtherKey),
+            (Some(_), Some(_)) => Ok(()),
+        }
+    }
+
+    /// The key that it is bound to.
+    fn confirmation(&self) -> Option<&KeyThumbprint> {
+        match self {
+            Self::Own(parent) => parent.confirmation(),
+            Self::Federated(_) | Self::ApiKey(_) => None,
+        }
+    }
+}
+
 impl Authorized {
     /// Binds the token to the key of `proof`. Without a proof it is a bearer token, if it may be one.
     ///
@@ -38,10 +62,7 @@ impl Authorized {
 
     /// The keys that the presented tokens of ours are bound to.
     fn bindings(&self) -> impl Iterator<Item = &KeyThumbprint> {
-        let parent = match &self.proof {
-            CallerProof::Own(parent) => parent.confirmation(),
-            CallerProof::Federated(_) | CallerProof::ApiKey(_) => None,
-        };
+        let parent = self.proof.confirmation();
         let delegate = self.delegate.as_ref().and_then(|delegate| delegate.confirmation.as_ref());
         parent.into_iter().chain(delegate)
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use sts_claims::ClaimSet;
 use sts_jose::VerifyingKey;
 use sts_policy::{Facts, Grant, Replay};
@@ -123,7 +124,16 @@ impl VerifiedClaims {
             subject: self.subject().clone(),
             subject_kid: self.kid().cloned(),
             subject_jti_digest: self.jti_digest(),
+            may_act: self.may_act(),
         }
+    }
+
+    /// The members of `may_act`, if it is there. None of them if it is no object.
+    pub(crate) fn may_act(&self) -> Option<Map<String, Value>> {
+        self.claims().member("may_act").map(|may_act| match may_act.to_value() {
+            Value::Object(members) => members,
+            _ => Map::new(),
+        })
     }
 
     /// Digest of the subject token's `jti`, for the record.

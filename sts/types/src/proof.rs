@@ -1,5 +1,7 @@
 //! What a token was minted on, as its record keeps it.
 
+use serde_json::{Map, Value};
+
 use crate::{AccountId, ApiKeyId, Digest256, EntryName, IdentityName, Issuer, Jti, Kid, Subject};
 
 /// What the caller proved to get a token.
@@ -29,6 +31,10 @@ pub struct FederatedProof {
     pub subject_kid: Option<Kid>,
     /// Digest of its `jti`, if it has one.
     pub subject_jti_digest: Option<Digest256>,
+    /// The members of its `may_act`, if it has one. None of them if `may_act` is no object: then it
+    /// names nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_act: Option<Map<String, Value>>,
 }
 
 /// An API key.
@@ -156,6 +162,7 @@ mod tests {
             subject: Subject::new("job:1").unwrap(),
             subject_kid: None,
             subject_jti_digest: Some(Digest256([2; 32])),
+            may_act: None,
         }
     }
 
@@ -163,9 +170,11 @@ mod tests {
     fn each_proof_is_read_as_it_was_written() {
         let key = ApiKeyProof { id: ApiKeyId::new("0123456789aB").unwrap() };
         let root = Proof::Federated(federated());
+        let nobody = Proof::Federated(FederatedProof { may_act: Some(Map::new()), ..federated() });
         let deepest = root.descendant(jti("a")).descendant(jti("b")).descendant(jti("c"));
         for (proof, written) in [
             (root, None),
+            (nobody, None),
             (Proof::ApiKey(key.clone()), Some(json!({ "api_key": { "id": "0123456789aB" } }))),
             (
                 Proof::ApiKey(key).descendant(jti("a")),

@@ -143,6 +143,9 @@ impl Pipeline {
         record.record_request(&request.names);
         let possession = self.verify_possession(snapshot, parameters)?;
         let (proof, actor) = self.prove(snapshot, &request, known_source, record).await?;
+        for presented in std::iter::once(&proof).chain(&actor) {
+            presented.check_possession(possession.as_ref()).map_err(of_possession)?;
+        }
 
         record.enter(Phase::Decide, &*self.clock);
         let authorized = self.decide(snapshot, &request, proof, record)?;

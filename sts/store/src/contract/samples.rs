@@ -98,6 +98,7 @@ pub fn federated() -> FederatedProof {
         subject: Subject::new("repo:octo-org/octo-repo:ref:refs/heads/main").unwrap(),
         subject_kid: Some(Kid::new("cc413527-173f-5a05-976e-9c52b1d7b431").unwrap()),
         subject_jti_digest: Some(Digest256([2; 32])),
+        may_act: None,
     }
 }
 
