@@ -14,7 +14,7 @@ use sts_types::{
 };
 
 use crate::decode::{
-    AccountFiles, Accounts, Entries, Fields, FileKind, NamedFile, Reader, TokenFile, accounts, apis, issuers,
+    AccountFiles, Accounts, Entries, Fields, FileKind, NamedFile, Reader, Server, TokenFile, accounts, apis, issuers,
     refuse_bare_preset_none, server,
 };
 use crate::diagnostic::{Place, Severity};
@@ -153,17 +153,7 @@ impl Load<'_> {
         let server = server(&mut self.reader, &fields);
         let entries = issuers(&mut self.reader, &fields);
         let apis = apis(&mut self.reader, &fields, &server.keyring.algorithms, &server.tokens.ignore_scopes);
-        for file in server.tls_files.iter().chain(&server.store.tls_files) {
-            self.note(file);
-        }
-        for (path, span) in &entries.key_files {
-            let noted = self.files.note(path);
-            self.report_unusable(noted, Some(*span));
-        }
-        if let Some((path, span)) = &server.store.password_file {
-            let password = self.files.secret(path);
-            self.report_secret(password, *span);
-        }
+        self.note_files(&server, &entries);
         self.check_keys(&entries);
         let secrets = self.introspection_secrets(&apis.secret_files);
         let accounts = self.accounts(&fields, &server.accounts);
@@ -207,6 +197,21 @@ impl Load<'_> {
             shadowed: Vec::new(),
             context: ObjectContext::new(self.main, entries.unprotected),
         })
+    }
+
+    /// Notes the files that settings and issuer entries name, and reports those that cannot be used.
+    fn note_files(&mut self, server: &Server, entries: &Entries) {
+        for file in server.tls_files.iter().chain(&server.store.tls_files) {
+            self.note(file);
+        }
+        for (path, span) in &entries.key_files {
+            let noted = self.files.note(path);
+            self.report_unusable(noted, Some(*span));
+        }
+        if let Some((path, span)) = &server.store.password_file {
+            let password = self.files.secret(path);
+            self.report_secret(password, *span);
+        }
     }
 
     /// The managed objects of a kind, without those that a file declares.

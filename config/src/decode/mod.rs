@@ -30,6 +30,6 @@ pub(crate) use policy_tests::TokenFile;
 pub(crate) use reader::{Fields, Reader};
 pub(crate) use server::{
     AccountFiles, DEFAULT_ADMIN, DEFAULT_DATA_DIR, DEFAULT_DRAIN, DEFAULT_LIMITS, DEFAULT_LISTEN, DEFAULT_LOG,
-    DEFAULT_MANAGED, account_files, address, default_tokens, server, signing, stand_in,
+    DEFAULT_MANAGED, Server, account_files, address, default_tokens, server, signing, stand_in,
 };
 pub(crate) use store::store;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::web::Data;
-use sts_config::TlsFiles;
+use sts_config::{Settings, TlsFiles};
 use sts_jose::OsEntropy;
 use sts_store::Ledger;
 use sts_types::{Clock, UnixTime};
@@ -186,14 +186,7 @@ pub(crate) async fn start_on(
     }
 
     let draining = Draining::default();
-    let public_state = Data::new(PublicState {
-        service: Arc::clone(&engine.state.service),
-        metadata: Metadata::new(&settings.issuer, &settings.keyring.algorithms),
-        proxies: Proxies::new(settings.behind_tls_proxy.clone(), settings.tls.is_some()),
-        limit: FailureLimit::new(settings.limits.failures_per_second, settings.limits.failure_burst),
-        draining: draining.clone(),
-        store: Arc::clone(&engine.state.store),
-    });
+    let public_state = public_state(settings, &engine, &draining);
     let admin_state = Data::new(AdminState {
         state: Arc::clone(&engine.state),
         token,
@@ -221,6 +214,17 @@ pub(crate) async fn start_on(
         listeners,
         reload,
         hangup,
+    })
+}
+
+fn public_state(settings: &Settings, engine: &Components, draining: &Draining) -> Data<PublicState> {
+    Data::new(PublicState {
+        service: Arc::clone(&engine.state.service),
+        metadata: Metadata::new(&settings.issuer, &settings.keyring.algorithms),
+        proxies: Proxies::new(settings.behind_tls_proxy.clone(), settings.tls.is_some()),
+        limit: FailureLimit::new(settings.limits.failures_per_second, settings.limits.failure_burst),
+        draining: draining.clone(),
+        store: Arc::clone(&engine.state.store),
     })
 }
 

@@ -82,6 +82,20 @@ impl std::fmt::Debug for Service {
     }
 }
 
+fn revoker(
+    ledger: &Arc<dyn Ledger>,
+    keyring: &Arc<Keyring>,
+    clock: &Arc<dyn Clock>,
+    published: &Arc<PublishedLists>,
+) -> Revoker {
+    Revoker {
+        ledger: Arc::clone(ledger),
+        keyring: Arc::clone(keyring),
+        clock: Arc::clone(clock),
+        published: Arc::clone(published),
+    }
+}
+
 impl Service {
     /// A service of these parts.
     #[must_use]
@@ -91,9 +105,8 @@ impl Service {
         let observers = Arc::new(Observers::start(Arc::clone(&events), Arc::clone(&memory)));
         let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
         let (rules, published) = (Arc::new(RulesInForce::default()), Arc::new(PublishedLists::default()));
-        let signing = Arc::new(SigningHealth::default());
         let indexes = StatusIndexes::new(Arc::clone(&ledger), Arc::clone(&entropy));
-        let api_key_uses = Arc::new(ApiKeyUses::default());
+        let (signing, api_key_uses) = (Arc::new(SigningHealth::default()), Arc::new(ApiKeyUses::default()));
         let introspector = Arc::new(Introspector {
             ledger: Arc::clone(&ledger),
             keyring: Arc::clone(&keyring),
@@ -101,6 +114,7 @@ impl Service {
             clock: Arc::clone(&clock),
             rules: Arc::clone(&rules),
         });
+        let revoker = revoker(&ledger, &keyring, &clock, &published);
         Self {
             pipeline: Pipeline {
                 ledger: Arc::clone(&ledger),
@@ -116,12 +130,7 @@ impl Service {
                 api_key_uses: Arc::clone(&api_key_uses),
             },
             introspector,
-            revoker: Revoker {
-                ledger: Arc::clone(&ledger),
-                keyring: Arc::clone(&keyring),
-                clock: Arc::clone(&clock),
-                published: Arc::clone(&published),
-            },
+            revoker,
             token_admin: TokenAdmin {
                 ledger: Arc::clone(&ledger),
                 keyring: Arc::clone(&keyring),

@@ -9,6 +9,7 @@ use sts_types::{
     Actor, ApiKeyProof, Entropy, Issuer, Jti, Lifetime, Proof, ReplayClaim, RequestId, TokenRecord, UnixTime, rfc,
 };
 
+use crate::delegation::Delegate;
 use crate::own::MAX_OWN_TOKEN;
 use crate::provenance::{Act, Confirmation, Credential, Federated, Provenance};
 use crate::{Authorized, CallerProof};
@@ -151,6 +152,12 @@ struct StatusEntry<'a> {
     uri: &'a str,
 }
 
+impl<'a> From<&'a StatusReference> for Status<'a> {
+    fn from(reference: &'a StatusReference) -> Self {
+        Self { status_list: StatusEntry { idx: reference.place, uri: &reference.uri } }
+    }
+}
+
 impl Authorized {
     /// The lifetime of a token minted at `now`.
     ///
@@ -186,22 +193,12 @@ impl Authorized {
         let mut replay_claims = replay_claims(&proof, &grant);
         replay_claims.extend(possession_claim);
         let (proof, prior_actor, copied) = recorded(proof, &grant)?;
-        let actor = match delegate {
-            None => prior_actor,
-            Some(delegate) => {
-                replay_claims.extend(delegate.claim);
-                Some(Box::new(Actor {
-                    account: delegate.account.id.clone(),
-                    proof: delegate.proof,
-                    prior: prior_actor,
-                }))
-            }
-        };
+        let (actor, actor_claim) = acting(delegate, prior_actor);
+        replay_claims.extend(actor_claim);
         let confirmation = possession.map(|proof| proof.thumbprint().clone());
         // A block, so that no borrow lives while a device signs.
         let payload = {
             let Provenance { federated, credential } = Provenance::of(&proof, &copied);
-            let status = context.status.as_ref();
             encoded(&Claims {
                 iss: context.issuer.as_str(),
                 sub: grant.account.id.as_str(),
@@ -217,17 +214,12 @@ impl Authorized {
                 parent: proof.parent().map(Jti::as_str),
                 act: actor.as_deref().map(Act::from),
                 cnf: confirmation.as_ref().map(Confirmation::from),
-                status: status
-                    .map(|status| Status { status_list: StatusEntry { idx: status.place, uri: &status.uri } }),
+                status: context.status.as_ref().map(Status::from),
             })?
         };
         let SignedCompact { jwt, digest } =
             sts_jose::sign_compact_digested(context.signer, rfc::TYP_ACCESS_TOKEN, &payload).await?;
-
-        if jwt.len() > MAX_OWN_TOKEN {
-            return Err(MintError::TooLarge);
-        }
-
+        check_length(&jwt)?;
         let record = TokenRecord {
             jti,
             token_digest: digest,
@@ -250,6 +242,18 @@ impl Authorized {
         };
         Ok(MintedToken { jwt, lifetime, record, claims: replay_claims })
     }
+}
+
+/// Whoever gets the token must be able to present it to us.
+fn check_length(jwt: &str) -> Result<(), MintError> {
+    if jwt.len() > MAX_OWN_TOKEN { Err(MintError::TooLarge) } else { Ok(()) }
+}
+
+/// Who acts with the token, and the claim on the one use of the actor's token.
+fn acting(delegate: Option<Box<Delegate>>, prior: Option<Box<Actor>>) -> (Option<Box<Actor>>, Option<ReplayClaim>) {
+    let Some(delegate) = delegate else { return (prior, None) };
+    let Delegate { account, proof, claim, .. } = *delegate;
+    (Some(Box::new(Actor { account: account.id.clone(), proof, prior })), claim)
 }
 
 fn encoded(claims: &Claims<'_>) -> Result<Vec<u8>, MintError> {

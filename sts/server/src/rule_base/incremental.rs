@@ -60,15 +60,10 @@ pub(super) fn prepare(
         None
     };
     let rules = Arc::new(rules);
-    let shadowed = if base.declared.is_empty() {
-        Vec::new()
-    } else {
-        candidate.objects.keys().filter(|key| base.declared.contains_key(*key)).cloned().collect()
-    };
     Ok(PreparedRules {
         rules: Arc::clone(&rules),
         warnings: object_findings(&findings),
-        shadowed,
+        shadowed: shadowed(&base, candidate),
         install: Box::new(InstallPart {
             owner: Arc::clone(owner),
             generation: generation(base.beside.files, candidate.digest()),
@@ -78,6 +73,14 @@ pub(super) fn prepare(
             changed: changed.to_vec(),
         }),
     })
+}
+
+/// The objects that a file declares, too.
+fn shadowed(base: &Base, candidate: &Candidate) -> Vec<ObjectKey> {
+    if base.declared.is_empty() {
+        return Vec::new();
+    }
+    candidate.objects.keys().filter(|key| base.declared.contains_key(*key)).cloned().collect()
 }
 
 /// The documents to decode, and the accounts that are gone. Every team is decoded, since an account may
