@@ -127,7 +127,7 @@ fn tx12_actors_nest_at_most_four_deep_and_are_never_dropped() {
 }
 
 #[test]
-fn tx12_tx24_an_actor_token_at_the_end_of_its_chain_makes_no_longer_one() {
+fn tx12_an_actor_token_at_the_end_of_its_chain_makes_no_longer_one() {
     let front = token("svc:front");
     let mut robot = GRANTS.token(&token("svc:robot"), &[]);
     for depth in 0..4 {

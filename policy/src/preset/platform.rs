@@ -39,7 +39,7 @@ pub struct IssuerDefaults {
     /// Whether a token must have exactly one audience.
     pub sole_audience: bool,
     /// Whether every issuer of the platform serves many tenants. If only some do, this is `false`,
-    /// and [`Preset::shared_by_url`] tells them apart.
+    /// and `Preset::shared_by_url` tells them apart.
     pub shared: bool,
     /// Accepted values of the header's `typ`, in addition to `JWT` and no `typ`.
     pub types: &'static [&'static str],
