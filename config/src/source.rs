@@ -80,7 +80,7 @@ impl Sources {
     }
 
     /// Whether `${NAME}` in `file` stands for an environment variable. Not in a managed object:
-    /// whoever may write it must not read the environment of the server.
+    /// the right to write one gives no right to read the server's environment.
     pub(crate) fn reads_environment(&self, file: FileId) -> bool {
         self.source(file).is_none_or(|source| source.reads_environment)
     }

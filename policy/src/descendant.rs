@@ -39,7 +39,8 @@ pub struct AncestorLimit<'a> {
 }
 
 impl AncestorLimit<'_> {
-    /// Whether it limits `grant`. An API that was renamed is the same API to whoever takes its tokens.
+    /// Whether it limits `grant`. A renamed API keeps its audience, and with it the services that take its
+    /// tokens.
     fn is_for(&self, grant: &ApiGrant) -> bool {
         *self.api == grant.name || *self.audience == grant.audience
     }
@@ -314,8 +315,8 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Whatever is asked for, in whatever order: no token has a scope that its identity does not
-        /// grant, or that any token before it lacks for the same API.
+        /// No chain of requests makes a token with a scope that its identity does not grant, or that an
+        /// ancestor for the same API lacks.
         #[test]
         fn c085_no_chain_of_exchanges_ever_widens_a_scope_or_an_audience(
             of in proptest::sample::select(vec!["all", "reads", "key", "reading key"]),

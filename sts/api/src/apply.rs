@@ -10,7 +10,7 @@ use crate::names::names;
 use crate::problem::{Effect, Finding};
 use crate::schema::ObjectKindName;
 
-/// The body of `POST /admin/v1/apply`: the objects as they are to be.
+/// The body of `POST /admin/v1/apply`: the wanted state of each object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApplyRequest {
@@ -25,7 +25,7 @@ pub struct ApplyRequest {
     pub dry_run: bool,
 }
 
-/// An object as it is to be.
+/// The wanted state of one object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AppliedObject {

@@ -71,15 +71,15 @@ async fn caller(request: &HttpRequest, state: &AdminState) -> Result<Caller, Fai
             return Ok(Caller { name: "admin token".to_owned(), right: Right::Admin, is_own_token: false });
         }
         Credentials::Bearer(_) | Credentials::Dpop(_) => {}
-        // Whoever sent nothing, or another scheme, gets no error code (RFC 6750 section 3.1).
+        // No error code for a caller without a bearer token (RFC 6750 section 3.1).
         Credentials::None | Credentials::PublicClient(_) | Credentials::Basic(_) => {
             let refused = RefusedError::because(Reason::InvalidToken, NO_CREDENTIALS);
             return Err(Failure::challenged(refused, BEARER));
         }
     }
     let service = &state.state.service;
-    // The listener has no URL of its own in metadata: the one that the caller used, whose host is
-    // checked by now.
+    // No metadata names the URL of this listener, so `htu` is the URL that the caller used. Its host
+    // was checked before.
     let scheme = if state.is_tls { "https" } else { "http" };
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let uri = format!("{scheme}://{host}{}", request.path());

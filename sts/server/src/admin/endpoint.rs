@@ -37,7 +37,7 @@ pub(crate) struct Documentation {
     pub(crate) body: Option<Body>,
     /// The answer, unless it has no body.
     pub(crate) answer: Option<Model>,
-    /// The statuses of its own failures, beside those of every operation.
+    /// Statuses of failures that not every operation has.
     pub(crate) failures: &'static [u16],
 }
 

@@ -91,8 +91,8 @@ fn failure(error: OperationError, state: &AppState) -> Failure {
     }
 }
 
-/// A body is one JSON object with its media type; none is an empty object. A form would be a cross-site post.
-/// A merge patch has a media type of its own, and may come as plain JSON.
+/// Reads a JSON object; no body counts as an empty one. The media type is required, because a browser can
+/// post a form across sites. A merge patch may come as `application/merge-patch+json` or as plain JSON.
 async fn read_json(request: &HttpRequest, body: &RequestBody, most: usize) -> Result<Value, Failure> {
     let bytes = body.read_up_to(most).await?;
     if bytes.is_empty() {

@@ -30,10 +30,7 @@ pub(crate) async fn readiness(state: &AppState, is_draining: bool) -> Readiness 
         store_warnings: warnings,
         managed_objects: state
             .managed()
-            .map_or("ok", |managed| match managed.is_loaded() {
-                true => "ok",
-                false => "they are not read from the store yet",
-            })
+            .map_or("ok", |managed| managed_status(managed.is_loaded(), managed.is_behind()))
             .to_owned(),
         set_aside: state.managed().map(|managed| set_aside(&managed)).unwrap_or_default(),
         signing: signing.map_or_else(|error| error.to_string(), |()| "ok".to_owned()),
@@ -63,12 +60,22 @@ fn sink(own: &crate::sinks::SinkStatus) -> SinkStatus {
     }
 }
 
+/// A server that is behind stays ready: what was in force goes on, and the files need a person.
+const fn managed_status(is_loaded: bool, is_behind: bool) -> &'static str {
+    match (is_loaded, is_behind) {
+        (_, true) => "changes in the store are not in force here, because the files do not load: repair the files",
+        (false, false) => "they are not read from the store yet",
+        (true, false) => "ok",
+    }
+}
+
 fn managed_health(managed: &ManagedObjects) -> metrics::ManagedHealth {
     let view = managed.view();
     metrics::ManagedHealth {
         objects: view.objects.len(),
         set_aside: view.set_aside.len(),
         shadowed: managed.shadowed().len(),
+        is_behind: managed.is_behind(),
         keys_to_expire: managed.api_keys_to_expire(),
     }
 }
@@ -103,4 +110,17 @@ pub(crate) async fn metrics_text(state: &AppState) -> String {
             managed: state.managed().map(|managed| managed_health(&managed)),
         },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::managed_status;
+
+    #[test]
+    fn the_detail_of_readiness_names_what_keeps_managed_objects_from_being_in_force() {
+        assert_eq!(managed_status(true, false), "ok");
+        assert!(managed_status(false, false).contains("not read"));
+        assert!(managed_status(true, true).contains("repair the files"));
+        assert!(managed_status(false, true).contains("repair the files"));
+    }
 }

@@ -8,7 +8,7 @@ use crate::openapi::Model;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<ShowHealth>()];
 
-/// Whether exchanges can be served, in detail. Unlike `/readyz`, it answers 200 whatever it is.
+/// The detail of readiness. Unlike `/readyz` it answers 200 even when the server is not ready.
 #[derive(Debug)]
 pub(crate) struct ShowHealth;
 

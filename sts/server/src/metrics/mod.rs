@@ -46,6 +46,8 @@ pub(crate) struct ManagedHealth {
     pub(crate) objects: usize,
     pub(crate) set_aside: usize,
     pub(crate) shadowed: usize,
+    /// Whether the store has changes that are not in force here.
+    pub(crate) is_behind: bool,
     /// API keys that end within 14 days.
     pub(crate) keys_to_expire: usize,
 }

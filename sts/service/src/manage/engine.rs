@@ -263,11 +263,11 @@ impl ManagedObjects {
                 "managed objects were changed and are not in force here, because the files do not load: repair the files; nothing can be changed here until then"
             );
         }
-        let is_small = |key: &ObjectKey| matches!(key.kind, ObjectKind::Teams | ObjectKind::ServiceAccounts);
-        let large = view.objects.iter().filter(|(key, _)| !is_small(key));
-        let small = objects.iter().filter(|(key, _)| is_small(key));
-        let partial: Objects = large.chain(small).map(|(key, own)| (key.clone(), Arc::clone(own))).collect();
-        let differs = |key: &&ObjectKey| is_small(key) && partial.get(*key) != view.objects.get(*key);
+        let needs_no_files = |key: &ObjectKey| matches!(key.kind, ObjectKind::Teams | ObjectKind::ServiceAccounts);
+        let old = view.objects.iter().filter(|(key, _)| !needs_no_files(key));
+        let new = objects.iter().filter(|(key, _)| needs_no_files(key));
+        let partial: Objects = old.chain(new).map(|(key, object)| (key.clone(), Arc::clone(object))).collect();
+        let differs = |key: &&ObjectKey| needs_no_files(key) && partial.get(*key) != view.objects.get(*key);
         let changed: BTreeSet<ObjectKey> = partial.keys().chain(view.objects.keys()).filter(differs).cloned().collect();
         let mut set_aside = view.set_aside.clone();
         set_aside.retain(|key, aside| partial.get(key).is_some_and(|own| own.revision == aside.revision));
