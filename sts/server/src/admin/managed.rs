@@ -35,10 +35,15 @@ impl Change {
         Self { kind: object.kind, name: object.name.clone(), put, expected }
     }
 
-    fn requested(self) -> RequestedChange {
+    fn requested(self, view: &ManagedView) -> RequestedChange {
         let key = key(self.kind, &self.name);
         match self.put {
-            Some(spec) => RequestedChange::Put { key, spec: Value::Object(spec), expected: self.expected },
+            Some(mut spec) => {
+                if let Some(held) = view.get(&key).filter(|_| self.kind == ObjectKind::Issuer) {
+                    restore_credentials(&mut spec, &held.spec);
+                }
+                RequestedChange::Put { key, spec: Value::Object(spec), expected: self.expected }
+            }
             None => RequestedChange::Delete { key, expected: self.expected },
         }
     }
@@ -198,12 +203,30 @@ fn document(kind: ObjectKind, text: &str) -> Map<String, Value> {
     let mut document: Map<String, Value> = serde_json::from_str(text).unwrap_or_default();
     if kind == ObjectKind::Issuer
         && let Some(Value::String(proxy)) = document.get_mut("proxy")
-        && let Some((scheme, rest)) = proxy.split_once("://")
-        && let Some((_, host)) = rest.rsplit_once('@')
+        && let Some(shown) = without_credentials(proxy)
     {
-        *proxy = format!("{scheme}://{host}");
+        *proxy = shown;
     }
     document
+}
+
+/// The URL of a proxy as it is shown, if it has credentials.
+fn without_credentials(proxy: &str) -> Option<String> {
+    let (scheme, rest) = proxy.split_once("://")?;
+    let (_, host) = rest.rsplit_once('@')?;
+    Some(format!("{scheme}://{host}"))
+}
+
+/// Puts the credentials of the `stored` proxy back into an issuer's new document that has the proxy as
+/// it was shown. So an answer of `GET` can be sent back, and a patch changes only what it names.
+fn restore_credentials(document: &mut Map<String, Value>, stored: &str) {
+    let stored: Map<String, Value> = serde_json::from_str(stored).unwrap_or_default();
+    if let Some(Value::String(secret)) = stored.get("proxy")
+        && let Some(Value::String(proxy)) = document.get_mut("proxy")
+        && without_credentials(secret).is_some_and(|shown| shown == *proxy)
+    {
+        proxy.clone_from(secret);
+    }
 }
 
 /// The object of that name that `source` declares; without one, that in force, or else the one in the store.
@@ -301,8 +324,9 @@ pub(super) async fn write(
     place: &Place<'_>,
 ) -> Result<Outcome, OperationError> {
     let names: Vec<String> = changes.iter().map(|change| format!("{}/{}", change.kind.name(), change.name)).collect();
-    let requested = changes.into_iter().map(Change::requested).collect();
-    let written = engine(state)?.write(requested, &author(caller), dry_run).await;
+    let engine = engine(state)?;
+    let requested = changes.into_iter().map(|change| change.requested(&engine.view())).collect();
+    let written = engine.write(requested, &author(caller), dry_run).await;
     let written = written.map_err(|error| write_error(state, error, place))?;
     if !dry_run {
         tracing::info!(by = %caller.name, objects = %json!(names), "managed objects were changed");
@@ -467,6 +491,23 @@ mod tests {
             let text = json!({ "proxy": proxy }).to_string();
             assert_eq!(document(ObjectKind::Issuer, &text).get("proxy"), Some(&json!(shown)));
         }
+    }
+
+    #[test]
+    fn an_issuer_that_is_sent_back_as_it_was_shown_keeps_the_credentials_of_its_proxy() {
+        let stored = json!({ "proxy": "http://user:p@ss@proxy.example:3128" }).to_string();
+        let put = |proxy: Value| {
+            let mut document = Map::from_iter([("proxy".to_owned(), proxy)]);
+            restore_credentials(&mut document, &stored);
+            document.remove("proxy").unwrap()
+        };
+        assert_eq!(put(json!("http://proxy.example:3128")), json!("http://user:p@ss@proxy.example:3128"));
+        for other in [json!("http://other.example:3128"), json!("https://proxy.example:3128"), json!(null)] {
+            assert_eq!(put(other.clone()), other, "credentials never go to another proxy");
+        }
+        let mut without = Map::new();
+        restore_credentials(&mut without, &stored);
+        assert!(without.is_empty(), "a proxy that was removed stays removed");
     }
 
     #[test]
