@@ -8,6 +8,7 @@ use utoipa::openapi::path::Parameter;
 use super::managed::{self, Change, Place};
 use super::objects::{dry_run_parameter, page_parameters};
 use super::preconditions::{check, required};
+use super::request::{Edit, dry_run_query};
 use super::{
     AnswerHead, Body, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, merge_patch,
 };
@@ -167,7 +168,7 @@ impl Operation for CreateIdentity {
     }
 
     fn request(&self) -> Request {
-        Request { query: dry_run(self.dry_run), ..Request::post(&self.account, &self.identity) }
+        Request { query: dry_run_query(self.dry_run), ..Request::post(&self.account, &self.identity) }
     }
 
     fn not_done(&self) -> &'static str {
@@ -207,11 +208,8 @@ impl Operation for CreateIdentity {
 /// Replaces an identity.
 #[derive(Debug)]
 pub(crate) struct ReplaceIdentity {
-    account: String,
-    identity: String,
+    edit: Edit,
     replaced: Identity,
-    if_match: Option<String>,
-    dry_run: bool,
 }
 
 impl Operation for ReplaceIdentity {
@@ -232,22 +230,11 @@ impl Operation for ReplaceIdentity {
     };
 
     fn read(request: &Request) -> Result<Self, String> {
-        Ok(Self {
-            account: request.parameter.clone(),
-            identity: request.inner.clone(),
-            replaced: named(&request.body)?,
-            if_match: request.if_match.clone(),
-            dry_run: request.dry_run()?,
-        })
+        Ok(Self { edit: Edit::read(request)?, replaced: named(&request.body)? })
     }
 
     fn request(&self) -> Request {
-        Request {
-            inner: self.identity.clone(),
-            query: dry_run(self.dry_run),
-            if_match: self.if_match.clone(),
-            ..Request::post(&self.account, &self.replaced)
-        }
+        self.edit.request(&self.replaced)
     }
 
     fn not_done(&self) -> &'static str {
@@ -256,10 +243,10 @@ impl Operation for ReplaceIdentity {
 
     async fn run(self, state: &AppState, caller: &Caller) -> Result<WrittenIdentity, OperationError> {
         let replace = |identities: &mut Vec<Identity>| {
-            let index = matched(identities, &self.account, &self.identity, self.if_match.as_deref())?;
+            let index = matched(identities, &self.edit)?;
             put(identities, index, self.replaced.clone())
         };
-        write(state, caller, &self.account, self.dry_run, replace).await
+        write(state, caller, &self.edit.parameter, self.edit.dry_run, replace).await
     }
 
     fn head(written: &WrittenIdentity) -> AnswerHead {
@@ -274,11 +261,8 @@ impl Operation for ReplaceIdentity {
 /// Changes an identity by a merge patch.
 #[derive(Debug)]
 pub(crate) struct ChangeIdentity {
-    account: String,
-    identity: String,
+    edit: Edit,
     patch: Value,
-    if_match: Option<String>,
-    dry_run: bool,
 }
 
 impl Operation for ChangeIdentity {
@@ -299,22 +283,11 @@ impl Operation for ChangeIdentity {
     };
 
     fn read(request: &Request) -> Result<Self, String> {
-        Ok(Self {
-            account: request.parameter.clone(),
-            identity: request.inner.clone(),
-            patch: request.body.clone(),
-            if_match: request.if_match.clone(),
-            dry_run: request.dry_run()?,
-        })
+        Ok(Self { edit: Edit::read(request)?, patch: request.body.clone() })
     }
 
     fn request(&self) -> Request {
-        Request {
-            inner: self.identity.clone(),
-            query: dry_run(self.dry_run),
-            if_match: self.if_match.clone(),
-            ..Request::post(&self.account, &self.patch)
-        }
+        self.edit.request(&self.patch)
     }
 
     fn not_done(&self) -> &'static str {
@@ -323,12 +296,12 @@ impl Operation for ChangeIdentity {
 
     async fn run(self, state: &AppState, caller: &Caller) -> Result<WrittenIdentity, OperationError> {
         let change = |identities: &mut Vec<Identity>| {
-            let index = matched(identities, &self.account, &self.identity, self.if_match.as_deref())?;
+            let index = matched(identities, &self.edit)?;
             let mut patched = identities.get(index).cloned().map_or(Value::Null, Value::Object);
             merge_patch(&mut patched, self.patch.clone());
             put(identities, index, named(&patched).map_err(OperationError::Refused)?)
         };
-        write(state, caller, &self.account, self.dry_run, change).await
+        write(state, caller, &self.edit.parameter, self.edit.dry_run, change).await
     }
 
     fn head(written: &WrittenIdentity) -> AnswerHead {
@@ -343,10 +316,7 @@ impl Operation for ChangeIdentity {
 /// Deletes an identity.
 #[derive(Debug)]
 pub(crate) struct DeleteIdentity {
-    account: String,
-    identity: String,
-    if_match: Option<String>,
-    dry_run: bool,
+    edit: Edit,
 }
 
 impl Operation for DeleteIdentity {
@@ -369,21 +339,11 @@ impl Operation for DeleteIdentity {
     const SUCCESSES: &'static [u16] = &[200, 204];
 
     fn read(request: &Request) -> Result<Self, String> {
-        let read = Self {
-            account: request.parameter.clone(),
-            identity: request.inner.clone(),
-            if_match: request.if_match.clone(),
-            dry_run: request.dry_run()?,
-        };
-        Request { query: String::new(), ..request.clone() }.without_parameters(read)
+        request.without_members(Self { edit: Edit::read(request)? })
     }
 
     fn request(&self) -> Request {
-        Request {
-            inner: self.identity.clone(),
-            if_match: self.if_match.clone(),
-            ..Request::get(&self.account, dry_run(self.dry_run))
-        }
+        self.edit.request(Value::Null)
     }
 
     fn not_done(&self) -> &'static str {
@@ -392,11 +352,11 @@ impl Operation for DeleteIdentity {
 
     async fn run(self, state: &AppState, caller: &Caller) -> Result<WrittenIdentity, OperationError> {
         let delete = |identities: &mut Vec<Identity>| {
-            let index = matched(identities, &self.account, &self.identity, self.if_match.as_deref())?;
+            let index = matched(identities, &self.edit)?;
             identities.remove(index);
             Ok(usize::MAX)
         };
-        write(state, caller, &self.account, self.dry_run, delete).await
+        write(state, caller, &self.edit.parameter, self.edit.dry_run, delete).await
     }
 
     fn head(written: &WrittenIdentity) -> AnswerHead {
@@ -487,14 +447,9 @@ fn find<'i>(identities: &'i [Identity], account: &str, name: &str) -> Result<(us
 }
 
 /// The index of an identity whose state the caller has seen.
-fn matched(
-    identities: &[Identity],
-    account: &str,
-    name: &str,
-    if_match: Option<&str>,
-) -> Result<usize, OperationError> {
-    let (index, current) = find(identities, account, name)?;
-    check(required(if_match)?, &etag(current))?;
+fn matched(identities: &[Identity], edit: &Edit) -> Result<usize, OperationError> {
+    let (index, current) = find(identities, &edit.parameter, &edit.inner)?;
+    check(required(edit.if_match.as_deref())?, &etag(current))?;
     Ok(index)
 }
 
@@ -505,8 +460,8 @@ fn put(identities: &mut [Identity], index: usize, identity: Identity) -> Result<
         let text = format!("the account has an identity `{}` already; {NOT_DONE}", name.escape_debug());
         return Err(OperationError::Exists(text));
     }
-    if let Some(place) = identities.get_mut(index) {
-        *place = identity;
+    if let Some(slot) = identities.get_mut(index) {
+        *slot = identity;
     }
     Ok(index)
 }
@@ -521,10 +476,6 @@ fn named(body: &Value) -> Result<Identity, String> {
 
 fn etag(identity: &Identity) -> String {
     managed::digest_tag(&Value::Object(identity.clone()))
-}
-
-fn dry_run(is_dry_run: bool) -> String {
-    if is_dry_run { "dry_run=true".to_owned() } else { String::new() }
 }
 
 #[cfg(test)]
@@ -547,21 +498,10 @@ mod tests {
         is_read_again(&ShowIdentity { account: account(), identity: name() });
         for dry_run in [false, true] {
             is_read_again(&CreateIdentity { account: account(), identity: identity("x"), dry_run });
-            is_read_again(&ReplaceIdentity {
-                account: account(),
-                identity: name(),
-                replaced: identity("y"),
-                if_match: if_match(),
-                dry_run,
-            });
-            is_read_again(&ChangeIdentity {
-                account: account(),
-                identity: name(),
-                patch: json!({ "ttl": null }),
-                if_match: if_match(),
-                dry_run,
-            });
-            is_read_again(&DeleteIdentity { account: account(), identity: name(), if_match: if_match(), dry_run });
+            let edit = || Edit { parameter: account(), inner: name(), if_match: if_match(), dry_run };
+            is_read_again(&ReplaceIdentity { edit: edit(), replaced: identity("y") });
+            is_read_again(&ChangeIdentity { edit: edit(), patch: json!({ "ttl": null }) });
+            is_read_again(&DeleteIdentity { edit: edit() });
         }
     }
 

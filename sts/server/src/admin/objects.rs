@@ -11,6 +11,7 @@ use utoipa::openapi::path::{Parameter, ParameterIn};
 use super::kinds::Kind;
 use super::managed::{self, Change, Expected, Place, etag};
 use super::preconditions::{check, required};
+use super::request::{Edit, dry_run_query};
 use super::{
     AnswerHead, Body, Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, merge_patch,
 };
@@ -216,7 +217,7 @@ impl<K: Kind> Operation for CreateObject<K> {
     }
 
     fn request(&self) -> Request {
-        Request { query: dry_run(self.dry_run), ..Request::post("", &self.new) }
+        Request { query: dry_run_query(self.dry_run), ..Request::post("", &self.new) }
     }
 
     fn not_done(&self) -> &'static str {
@@ -253,10 +254,8 @@ fn created(written: &Written, location: impl FnOnce(&Object) -> String) -> Answe
 /// Replaces the document of an object.
 #[derive(Debug)]
 pub(crate) struct ReplaceObject<K> {
-    name: String,
+    edit: Edit,
     replaced: ReplacedObject,
-    if_match: Option<String>,
-    dry_run: bool,
     kind: PhantomData<K>,
 }
 
@@ -279,16 +278,11 @@ impl<K: Kind> Operation for ReplaceObject<K> {
 
     fn read(request: &Request) -> Result<Self, String> {
         let replaced = replaced(K::KIND, &request.parameter, &request.body)?;
-        let (name, if_match) = (request.parameter.clone(), request.if_match.clone());
-        Ok(Self { name, replaced, if_match, dry_run: request.dry_run()?, kind: PhantomData })
+        Ok(Self { edit: Edit::read(request)?, replaced, kind: PhantomData })
     }
 
     fn request(&self) -> Request {
-        Request {
-            query: dry_run(self.dry_run),
-            if_match: self.if_match.clone(),
-            ..Request::post(&self.name, &self.replaced)
-        }
+        self.edit.request(&self.replaced)
     }
 
     fn not_done(&self) -> &'static str {
@@ -296,10 +290,8 @@ impl<K: Kind> Operation for ReplaceObject<K> {
     }
 
     async fn run(self, state: &AppState, caller: &Caller) -> Result<Written, OperationError> {
-        let current = managed::changeable(state, K::KIND, &self.name)?;
-        check(required(self.if_match.as_deref())?, &etag(&current))?;
-        let change = Change::of(&current, Some(self.replaced.spec));
-        managed::write_one(state, caller, change, self.dry_run, Place::Whole(K::KIND, &self.name)).await
+        let current = matched::<K>(state, &self.edit)?;
+        write::<K>(state, caller, &self.edit, Change::of(&current, Some(self.replaced.spec))).await
     }
 
     fn head(written: &Written) -> AnswerHead {
@@ -309,6 +301,22 @@ impl<K: Kind> Operation for ReplaceObject<K> {
     fn query_parameters() -> Vec<Parameter> {
         dry_run_parameter()
     }
+}
+
+/// The object in the store, whose state the caller has seen.
+fn matched<K: Kind>(state: &AppState, edit: &Edit) -> Result<Object, OperationError> {
+    let current = managed::changeable(state, K::KIND, &edit.parameter)?;
+    check(required(edit.if_match.as_deref())?, &etag(&current))?;
+    Ok(current)
+}
+
+async fn write<K: Kind>(
+    state: &AppState,
+    caller: &Caller,
+    edit: &Edit,
+    change: Change,
+) -> Result<Written, OperationError> {
+    managed::write_one(state, caller, change, edit.dry_run, Place::Whole(K::KIND, &edit.parameter)).await
 }
 
 fn changed(written: &Written) -> AnswerHead {
@@ -359,16 +367,15 @@ pub(super) fn replaced(kind: ObjectKind, name: &str, body: &Value) -> Result<Rep
 /// Changes an object by a merge patch.
 #[derive(Debug)]
 pub(crate) struct ChangeObject<K> {
-    name: String,
+    edit: Edit,
     patch: Value,
-    if_match: Option<String>,
-    dry_run: bool,
     kind: PhantomData<K>,
 }
 
 impl<K: Kind> ChangeObject<K> {
     pub(crate) fn new(name: String, patch: Value, if_match: Option<String>) -> Self {
-        Self { name, patch, if_match, dry_run: false, kind: PhantomData }
+        let edit = Edit { parameter: name, inner: String::new(), if_match, dry_run: false };
+        Self { edit, patch, kind: PhantomData }
     }
 }
 
@@ -390,16 +397,11 @@ impl<K: Kind> Operation for ChangeObject<K> {
     };
 
     fn read(request: &Request) -> Result<Self, String> {
-        let (name, if_match) = (request.parameter.clone(), request.if_match.clone());
-        Ok(Self { name, patch: request.body.clone(), if_match, dry_run: request.dry_run()?, kind: PhantomData })
+        Ok(Self { edit: Edit::read(request)?, patch: request.body.clone(), kind: PhantomData })
     }
 
     fn request(&self) -> Request {
-        Request {
-            query: dry_run(self.dry_run),
-            if_match: self.if_match.clone(),
-            ..Request::post(&self.name, &self.patch)
-        }
+        self.edit.request(&self.patch)
     }
 
     fn not_done(&self) -> &'static str {
@@ -407,8 +409,7 @@ impl<K: Kind> Operation for ChangeObject<K> {
     }
 
     async fn run(self, state: &AppState, caller: &Caller) -> Result<Written, OperationError> {
-        let current = managed::changeable(state, K::KIND, &self.name)?;
-        check(required(self.if_match.as_deref())?, &etag(&current))?;
+        let current = matched::<K>(state, &self.edit)?;
         let before = json!(current);
         let mut patched = before.clone();
         merge_patch(&mut patched, self.patch);
@@ -418,9 +419,9 @@ impl<K: Kind> Operation for ChangeObject<K> {
                 format!("`{member}` of an object cannot be changed: its document is `spec`; nothing was changed");
             return Err(OperationError::Refused(text));
         }
-        let ReplacedObject { spec, .. } = replaced(K::KIND, &self.name, &patched).map_err(OperationError::Refused)?;
-        let change = Change::of(&current, Some(spec));
-        managed::write_one(state, caller, change, self.dry_run, Place::Whole(K::KIND, &self.name)).await
+        let ReplacedObject { spec, .. } =
+            replaced(K::KIND, &self.edit.parameter, &patched).map_err(OperationError::Refused)?;
+        write::<K>(state, caller, &self.edit, Change::of(&current, Some(spec))).await
     }
 
     fn head(written: &Written) -> AnswerHead {
@@ -435,15 +436,13 @@ impl<K: Kind> Operation for ChangeObject<K> {
 /// Deletes a managed object.
 #[derive(Debug)]
 pub(crate) struct DeleteObject<K> {
-    name: String,
-    if_match: Option<String>,
-    dry_run: bool,
+    edit: Edit,
     kind: PhantomData<K>,
 }
 
 impl<K: Kind> DeleteObject<K> {
     pub(crate) fn new(name: String, if_match: Option<String>, dry_run: bool) -> Self {
-        Self { name, if_match, dry_run, kind: PhantomData }
+        Self { edit: Edit { parameter: name, inner: String::new(), if_match, dry_run }, kind: PhantomData }
     }
 }
 
@@ -467,13 +466,11 @@ impl<K: Kind> Operation for DeleteObject<K> {
     const SUCCESSES: &'static [u16] = &[200, 204];
 
     fn read(request: &Request) -> Result<Self, String> {
-        let (name, if_match) = (request.parameter.clone(), request.if_match.clone());
-        let dry_run = request.dry_run()?;
-        Request { query: String::new(), ..request.clone() }.without_parameters(Self::new(name, if_match, dry_run))
+        request.without_members(Self { edit: Edit::read(request)?, kind: PhantomData })
     }
 
     fn request(&self) -> Request {
-        Request { if_match: self.if_match.clone(), ..Request::get(&self.name, dry_run(self.dry_run)) }
+        self.edit.request(Value::Null)
     }
 
     fn not_done(&self) -> &'static str {
@@ -481,10 +478,8 @@ impl<K: Kind> Operation for DeleteObject<K> {
     }
 
     async fn run(self, state: &AppState, caller: &Caller) -> Result<Written, OperationError> {
-        let current = managed::changeable(state, K::KIND, &self.name)?;
-        check(required(self.if_match.as_deref())?, &etag(&current))?;
-        let change = Change::of(&current, None);
-        managed::write_one(state, caller, change, self.dry_run, Place::Whole(K::KIND, &self.name)).await
+        let current = matched::<K>(state, &self.edit)?;
+        write::<K>(state, caller, &self.edit, Change::of(&current, None)).await
     }
 
     fn head(written: &Written) -> AnswerHead {
@@ -514,10 +509,6 @@ pub(super) fn dry_run_parameter() -> Vec<Parameter> {
     vec![flag_parameter("dry_run", "Change nothing, and answer the findings and what the change would do.")]
 }
 
-fn dry_run(is_dry_run: bool) -> String {
-    if is_dry_run { "dry_run=true".to_owned() } else { String::new() }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::Map;
@@ -540,15 +531,10 @@ mod tests {
             let new = NewObject { name: name(), spec: spec() };
             is_read_again(&CreateObject::<ServiceAccounts> { new, dry_run, kind: PhantomData });
             let replaced = ReplacedObject { kind: None, name: None, spec: spec() };
-            is_read_again(&ReplaceObject::<Teams> {
-                name: name(),
-                replaced,
-                if_match: if_match(),
-                dry_run,
-                kind: PhantomData,
-            });
-            let change = ChangeObject::<Teams>::new(name(), json!({ "spec": { "x": null } }), if_match());
-            is_read_again(&ChangeObject { dry_run, ..change });
+            let edit = || Edit { parameter: name(), inner: String::new(), if_match: if_match(), dry_run };
+            is_read_again(&ReplaceObject::<Teams> { edit: edit(), replaced, kind: PhantomData });
+            let patch = json!({ "spec": { "x": null } });
+            is_read_again(&ChangeObject::<Teams> { edit: edit(), patch, kind: PhantomData });
             is_read_again(&DeleteObject::<Teams>::new(name(), if_match(), dry_run));
         }
     }

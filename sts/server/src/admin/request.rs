@@ -70,6 +70,48 @@ impl Request {
     }
 }
 
+/// The query string of a change.
+pub(super) fn dry_run_query(is_dry_run: bool) -> String {
+    if is_dry_run { "dry_run=true".to_owned() } else { String::new() }
+}
+
+/// Which existing object a request changes, and under which condition.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Edit {
+    /// The value of the path's parameter.
+    pub(crate) parameter: String,
+    /// The value of its second parameter.
+    pub(crate) inner: String,
+    /// `If-Match`, without which nothing is changed.
+    pub(crate) if_match: Option<String>,
+    /// Whether the change is only tried.
+    pub(crate) dry_run: bool,
+}
+
+impl Edit {
+    /// # Errors
+    /// If the query string asks for anything but a dry run.
+    pub(super) fn read(request: &Request) -> Result<Self, String> {
+        Ok(Self {
+            parameter: request.parameter.clone(),
+            inner: request.inner.clone(),
+            if_match: request.if_match.clone(),
+            dry_run: request.dry_run()?,
+        })
+    }
+
+    /// The request with this body; `null` for none.
+    pub(super) fn request(&self, body: impl serde::Serialize) -> Request {
+        Request {
+            parameter: self.parameter.clone(),
+            inner: self.inner.clone(),
+            query: dry_run_query(self.dry_run),
+            if_match: self.if_match.clone(),
+            body: json!(body),
+        }
+    }
+}
+
 /// `text` as one segment of a path.
 pub(super) fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
