@@ -20,6 +20,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sts-policy", &["sts-types", "sts-claims"]),
     ("sts-token", &["sts-types", "sts-claims", "sts-jose", "sts-policy"]),
     ("sts-store", &["sts-types"]),
+    ("sts-directory", &["sts-types"]),
+    ("sts-console", &["sts-types", "sts-api"]),
     ("sts-store-embedded", &["sts-types", "sts-store"]),
     ("sts-store-redis", &["sts-types", "sts-store"]),
     ("sts-service", &["sts-types", "sts-claims", "sts-jose", "sts-keyring", "sts-policy", "sts-store", "sts-token"]),
@@ -70,13 +72,25 @@ const HOMES: &[(&str, &[&str])] = &[
     ("redb", &["sts-store-embedded"]),
     ("redis", &["sts-store-redis"]),
     ("reqwest", &["jwks-cache", "sts", "sts-testkit"]),
-    ("actix-web", &["sts"]),
+    ("actix-web", &["sts", "sts-console"]),
+    ("ldap3", &["sts-directory"]),
+    ("askama", &["sts-console"]),
+    ("rust-embed", &["sts-console"]),
     ("utoipa", &["sts-api", "sts"]),
     ("clap", &["sts"]),
-    ("rustls", &["jwks-cache", "sts"]),
+    ("rustls", &["jwks-cache", "sts", "sts-directory"]),
     (
         "tokio",
-        &["jwks-cache", "sts-store", "sts-store-embedded", "sts-store-redis", "sts-service", "sts", "sts-testkit"],
+        &[
+            "jwks-cache",
+            "sts-directory",
+            "sts-store",
+            "sts-store-embedded",
+            "sts-store-redis",
+            "sts-service",
+            "sts",
+            "sts-testkit",
+        ],
     ),
     // Small things that have one author each: edit distances, hexadecimal and base64, the calendar, atomic writes, blocks of addresses, request ids.
     ("ulid", &["sts-service"]),
@@ -88,7 +102,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("strsim", &["sts-types"]),
     // Other implementations of what we do: what tests compare with, never what ships.
     ("jsonwebtoken", &["sts-testkit", "jwks-cache"]),
-    ("openidconnect", &[]),
+    ("openidconnect", &["sts-console"]),
 ];
 
 #[test]

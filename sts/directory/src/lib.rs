@@ -1,0 +1,1 @@
+//! Group membership of service accounts, from Active Directory or another LDAP directory.
