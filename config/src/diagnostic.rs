@@ -35,6 +35,8 @@ pub struct Diagnostic {
     pub message: String,
     /// What to write instead.
     pub help: Option<String>,
+    /// A text of a stranger's token that an unsafe pattern accepts.
+    pub witness: Option<String>,
 }
 
 /// How bad a finding is.
@@ -217,6 +219,7 @@ impl Diagnostic {
             "length": place.map(|place| place.length),
             "message": self.message,
             "help": self.help,
+            "witness": self.witness,
         });
         if let (Some(Place::Object(at)), Some(members)) = (&self.place, json.as_object_mut()) {
             members.insert("object".to_owned(), at.object.to_string().into());
@@ -278,7 +281,7 @@ impl Diagnostics {
 
     /// Adds a finding without a place.
     pub fn add(&mut self, code: CheckCode, severity: Severity, message: String, help: Option<String>) {
-        self.push(Diagnostic { code, severity, place: None, message, help });
+        self.push(Diagnostic { code, severity, place: None, message, help, witness: None });
     }
 
     /// The findings in order.
@@ -346,7 +349,14 @@ mod tests {
     use super::*;
 
     fn finding(severity: Severity) -> Diagnostic {
-        Diagnostic { code: CheckCode::UnknownKey, severity, place: None, message: String::new(), help: None }
+        Diagnostic {
+            code: CheckCode::UnknownKey,
+            severity,
+            place: None,
+            message: String::new(),
+            help: None,
+            witness: None,
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use sts_policy::{AccountSpec, TeamSpec};
+use sts_policy::{AccountSpec, FaultyNames, TeamSpec};
 use sts_types::{EntryName, ObjectKind};
 
 use crate::decode::{Accounts, Reader, accounts, refuse_bare_preset_none};
@@ -38,6 +38,8 @@ pub struct Recoded {
     pub teams: Vec<TeamSpec>,
     /// The accounts.
     pub accounts: Vec<AccountSpec>,
+    /// Names among them whose declaration has a fault.
+    pub faulty: FaultyNames,
 }
 
 /// Decodes the teams and accounts among `sources`. The origins of what it finds belong to the
@@ -65,7 +67,7 @@ pub fn decode_again<'s>(
     }
     let identities: Vec<_> = found.accounts.iter().flat_map(|account| &account.identities).collect();
     refuse_bare_preset_none(&mut reader, &context.unprotected, &identities);
-    (Recoded { teams: found.teams, accounts: found.accounts }, reader.report)
+    (Recoded { teams: found.teams, accounts: found.accounts, faulty: reader.faulty }, reader.report)
 }
 
 #[cfg(test)]

@@ -198,6 +198,7 @@ mod tests {
             severity: Severity::Error,
             place: Some(Place::Object(ObjectPointer { object, pointer })),
             message: "no issuer entry has this name".to_owned(),
+            witness: None,
             help: Some("write `github`".to_owned()),
         });
         findings.render(false)

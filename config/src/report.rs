@@ -39,7 +39,7 @@ impl Report {
         message: String,
         help: Option<String>,
     ) {
-        self.findings.push(Diagnostic { code, severity, place, message, help });
+        self.findings.push(Diagnostic { code, severity, place, message, help, witness: None });
     }
 
     /// Keeps the line of `span` out of every finding.
@@ -77,6 +77,17 @@ impl Report {
     pub fn add(&mut self, code: CheckCode, severity: Severity, origin: Origin, message: String, help: Option<String>) {
         let place = self.sources.place(origin);
         self.at(code, severity, place, message, help);
+    }
+
+    /// Adds a finding.
+    pub fn push(&mut self, finding: Diagnostic) {
+        self.findings.push(finding);
+    }
+
+    /// The place of `origin`.
+    #[must_use]
+    pub fn place(&self, origin: Origin) -> Option<Place> {
+        self.sources.place(origin)
     }
 
     /// Whether there is a finding at `origin` already.

@@ -46,10 +46,7 @@ impl RuleSet {
     /// The verdict on a token whose signature, times and issuer entry are verified already.
     #[must_use]
     pub fn verdict(&self, case: &Case) -> Verdict {
-        if !self.entry_by_name.contains_key(&case.entry) {
-            return Verdict::Refused { reason: "issuer_unknown" };
-        }
-        let request_names = RequestedNames {
+        let names = RequestedNames {
             audience: &case.audience,
             resource: &case.resource,
             scope: case.scope.as_deref(),
@@ -57,13 +54,22 @@ impl RuleSet {
             client_is_account: false,
             lifetime: None,
         };
-        let Ok(requested) = self.resolve(&request_names) else {
+        self.verdict_on(Facts { entry: &case.entry, claims: &case.claims, now: case.now }, &names)
+    }
+
+    /// As [`RuleSet::verdict`], for a request that came.
+    #[must_use]
+    pub fn verdict_on(&self, facts: Facts<'_>, names: &RequestedNames<'_>) -> Verdict {
+        if !self.entry_by_name.contains_key(facts.entry) {
+            return Verdict::Refused { reason: "issuer_unknown" };
+        }
+        let Ok(requested) = self.resolve(names) else {
             return Verdict::Refused { reason: "request_malformed" };
         };
-        if !self.knows_audience(&case.entry, &case.claims) {
+        if !self.knows_audience(facts.entry, facts.claims) {
             return Verdict::Refused { reason: "token_audience" };
         }
-        match self.decide(Facts { entry: &case.entry, claims: &case.claims, now: case.now }, &requested) {
+        match self.decide(facts, &requested) {
             Outcome::Refused(refusal) => Verdict::Refused { reason: refusal.reason() },
             Outcome::Granted(grant) => Verdict::Granted {
                 account: grant.account.id.to_string(),

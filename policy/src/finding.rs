@@ -19,6 +19,8 @@ pub struct Finding {
     pub message: String,
     /// What to write instead.
     pub help: Option<String>,
+    /// A text of a stranger's token that an unsafe rule accepts.
+    pub witness: Option<String>,
 }
 
 /// How serious a finding is.
@@ -51,7 +53,8 @@ impl Findings {
         message: impl Into<String>,
         help: impl Into<Option<String>>,
     ) {
-        self.note(code, Severity::Error, origin, message.into(), help.into());
+        let (message, help) = (message.into(), help.into());
+        self.push(Finding { code, severity: Severity::Error, origin, message, help, witness: None });
     }
 
     /// Adds a refusal of an unsafe rule.
@@ -62,7 +65,20 @@ impl Findings {
         message: impl Into<String>,
         help: impl Into<Option<String>>,
     ) {
-        self.note(code, Severity::Unsafe, origin, message.into(), help.into());
+        self.accepts_stranger(code, origin, None, message, help);
+    }
+
+    /// Adds a refusal of an unsafe rule, with a text of a stranger's token that it accepts.
+    pub(crate) fn accepts_stranger(
+        &mut self,
+        code: CheckCode,
+        origin: Origin,
+        witness: Option<String>,
+        message: impl Into<String>,
+        help: impl Into<Option<String>>,
+    ) {
+        let (message, help) = (message.into(), help.into());
+        self.push(Finding { code, severity: Severity::Unsafe, origin, message, help, witness });
     }
 
     /// Adds a lint.
@@ -73,13 +89,13 @@ impl Findings {
         message: impl Into<String>,
         help: impl Into<Option<String>>,
     ) {
-        self.note(code, Severity::Warning, origin, message.into(), help.into());
+        let (message, help) = (message.into(), help.into());
+        self.push(Finding { code, severity: Severity::Warning, origin, message, help, witness: None });
     }
 
-    fn note(&mut self, code: CheckCode, severity: Severity, origin: Origin, message: String, help: Option<String>) {
-        let finding = Finding { code, origin, severity, message, help };
+    fn push(&mut self, finding: Finding) {
         if self.seen.insert(finding.clone()) {
-            self.errors += usize::from(severity == Severity::Error);
+            self.errors += usize::from(finding.severity == Severity::Error);
             self.list.push(finding);
         }
     }

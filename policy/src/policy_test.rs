@@ -231,6 +231,7 @@ fn unclear_refusal(test: &TestSpec, evaluated: &EvaluatedToken<'_>) -> Option<Fi
         severity: Severity::Warning,
         message: format!("the refusal has more than one cause (`{}`), so the test proves little", causes.join("`, `")),
         help: Some("write the token so that it differs from one that matches in one thing only".to_owned()),
+        witness: None,
     })
 }
 

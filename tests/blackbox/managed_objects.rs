@@ -4,7 +4,7 @@
 use crate::redis::shared_world;
 use crate::support::*;
 use serde_json::{Value, json};
-use sts_testkit::{Config, RedisServer, Request, Response, Server, Site, until};
+use sts_testkit::{Config, Key, RedisServer, Request, Response, Server, Site, until};
 
 const ACCOUNTS: &str = "/admin/v1/service-accounts";
 const TEAMS: &str = "/admin/v1/teams";
@@ -205,11 +205,45 @@ fn what_a_load_would_refuse_is_refused_with_a_pointer_and_nothing_is_changed() {
         assert!(code.is_empty() || found.iter().any(|finding| finding["code"].is_string()), "{body}");
         assert_eq!(get(&server, &format!("{ACCOUNTS}/bot")).status, 404);
     }
+    // Faults of form do not hide those of the rules.
+    let both = json!({ "ttl": 7, "teams": ["deployres"], "identities": [identity("plian", "svc:x")] });
+    let body = create(&server, "service-accounts", "bot", both).json();
+    let pointers: Vec<&str> =
+        body["findings"].as_array().unwrap().iter().filter_map(|finding| finding["pointer"].as_str()).collect();
+    assert_eq!(pointers, ["/spec/ttl", "/spec/teams/0", "/spec/identities/0/issuer"], "{body}");
 }
 
 #[test]
-fn a_dry_run_changes_nothing_and_tells_the_effect_on_policy_tests_and_remembered_requests() {
+fn c061_a_pattern_that_lets_strangers_in_is_refused_with_the_text_of_one() {
+    let github = json!({ "issuer": "https://token.actions.githubusercontent.com", "jwks": Key::set(&[&KEYS.other]) });
+    let server = Server::start_in(STS, world_site(&world().with("issuers/github", github)));
+    for (identity, pointer, witness) in [
+        (
+            json!({ "name": "x", "issuer": "github", "subject": "repo:acme*/app:ref:refs/heads/main" }),
+            "/spec/identities/0/subject",
+            "repo:acmex/app:ref:refs/heads/main",
+        ),
+        (
+            json!({ "name": "x", "issuer": "github", "claims": { "repository": "acme*/app" } }),
+            "/spec/identities/0",
+            "acmex/app",
+        ),
+    ] {
+        let spec = json!({ "teams": ["deployers"], "identities": [identity] });
+        let response = create(&server, "service-accounts", "bot", spec);
+        refused(&response, 422, "invalid_request", "invalid_object");
+        let body = response.json();
+        let finding = body["findings"].as_array().unwrap().iter().find(|finding| finding["severity"] == "unsafe");
+        let finding = finding.unwrap_or_else(|| panic!("{body}"));
+        assert_eq!((&finding["pointer"], &finding["witness"]), (&json!(pointer), &json!(witness)), "{body}");
+    }
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_tells_the_effect_on_recent_requests() {
     let server = Server::start_in(STS, world_site(&world()));
+    let old = create(&server, "service-accounts", "old", account("svc:old"));
+    assert!(is_granted(&server, "svc:old", "old") && is_granted(&server, "svc:old", "old"));
     let refused_exchange = server.exchange(&token("svc:newcomer"), &[("audience", "bot")]);
     assert_eq!(refused_exchange.status, 400);
     let request_id = refused_exchange.json()["request_id"].clone();
@@ -221,6 +255,19 @@ fn a_dry_run_changes_nothing_and_tells_the_effect_on_policy_tests_and_remembered
     assert_eq!(response.status, 200, "{}", response.text());
     let body = response.json();
     assert!(body["findings"].is_array() && body["effect"]["newly_denied"] == json!([]), "{body}");
+    let allowed = &body["effect"]["newly_allowed"];
+    assert_eq!(allowed.as_array().map(Vec::len), Some(1), "{body}");
+    let request = format!("request {} of plain subject svc:newcomer", request_id.as_str().unwrap());
+    assert_eq!((&allowed[0]["request"], &allowed[0]["before"]), (&json!(request), &json!("refused: not_authorized")));
+    let off = json!({ "spec": { "enabled": false } });
+    let off = ask(&server, "PATCH", &format!("{ACCOUNTS}/old?dry_run=true"), Some(&off), Some(&etag(&old))).json();
+    let denied = &off["effect"]["newly_denied"];
+    // Two requests of one workload are one case.
+    assert_eq!((denied.as_array().map(Vec::len), &denied[0]["after"]), (Some(1), &json!("refused: not_authorized")));
+    assert!(denied[0]["request"].as_str().unwrap().ends_with("of plain subject svc:old"), "{off}");
+    let same = json!({ "spec": { "display_name": "Another" } });
+    let same = ask(&server, "PATCH", &format!("{ACCOUNTS}/old?dry_run=true"), Some(&same), Some(&etag(&old))).json();
+    assert_eq!(same["effect"], json!({ "newly_allowed": [], "newly_denied": [] }));
     assert_eq!(get(&server, &format!("{ACCOUNTS}/bot")).status, 404);
     assert!(!is_granted(&server, "svc:newcomer", "bot"));
     let misspelt = ask(&server, "POST", &format!("{ACCOUNTS}?dryrun=true"), Some(&new), None);

@@ -129,8 +129,9 @@ impl Rule<'_> {
         self.subject.is_some_and(subject) || self.conditions.iter().any(claim)
     }
 
-    /// Describes a stranger's token that the rule accepts, if a pattern lets it in.
-    fn stranger(&self, grammar: Option<&OwnerGrammar>) -> Option<String> {
+    /// A stranger's token that the rule accepts, if a pattern lets it in: a text of it, and what to
+    /// say of it.
+    fn stranger(&self, grammar: Option<&OwnerGrammar>) -> Option<(String, String)> {
         let grammar = grammar?;
         let claims = self.conditions.iter().filter(|condition| !condition.or_absent).find_map(|condition| {
             let name = claim_name(condition);
@@ -138,11 +139,13 @@ impl Rule<'_> {
                 grammar.claims.iter().find(|(claim, _)| *claim == name || *claim == condition.path.as_str())?;
             let witness = |pattern: &Pattern| Witness::against(pattern, &[*form], &[]);
             let witness = texts(condition).find_map(witness)?;
-            Some(format!("of {}, {}", quoted(condition.path.as_str()), witness.say()))
+            let said = format!("of {}, {}", quoted(condition.path.as_str()), witness.say());
+            Some((witness.text, said))
         });
         let subject = || {
             let text = shortest([self.subject?], [&Pattern::literal("")]).text()?;
-            Some(format!("it accepts the subject {} of anybody", quoted(&text)))
+            let said = format!("it accepts the subject {} of anybody", quoted(&text));
+            Some((text, said))
         };
         claims.or_else(subject)
     }
@@ -159,17 +162,19 @@ fn shared(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findings: &mu
         let message = format!(
             "{} reaches across owners, and many share the issuer of {entry}{}",
             quoted(pattern.as_str()),
-            witness.map_or(String::new(), |witness| format!(": {}", witness.say()))
+            witness.as_ref().map_or(String::new(), |witness| format!(": {}", witness.say()))
         );
-        findings.unsafe_rule(CheckCode::BroadSubject, rule.subject_origin(), message, help.clone());
+        let witness = witness.map(|witness| witness.text);
+        findings.accepts_stranger(CheckCode::BroadSubject, rule.subject_origin(), witness, message, help.clone());
     }
     if !across && !rule.fixes_owner(owner) {
+        let (witness, said) = rule.stranger(grammar).unzip();
         let message = format!(
             "{} fits tokens of every owner: many share the issuer of {entry}{}",
             rule.title,
-            rule.stranger(grammar).map_or(String::new(), |stranger| format!("; {stranger}"))
+            said.map_or(String::new(), |said| format!("; {said}"))
         );
-        findings.unsafe_rule(CheckCode::AnyOwner, rule.spec.origin, message, help);
+        findings.accepts_stranger(CheckCode::AnyOwner, rule.spec.origin, witness, message, help);
     }
 }
 

@@ -6,13 +6,13 @@ use sts_types::AccountName;
 
 use crate::account::Account;
 use crate::ruleset::{Compiled, RuleSet};
-use crate::{AccountSpec, Finding, Severity, Spec, TeamSpec};
+use crate::{AccountSpec, FaultyNames, Finding, Severity, Spec, TeamSpec};
 
 impl RuleSet {
     /// Compiles a change: `teams` are all teams, `accounts` the accounts that are new or changed, or
     /// whose teams changed. Accounts named in `gone` go; all others stay as they were compiled.
     /// Issuer entries, APIs and `tokens` are those of this rule set. Only `accounts` and `teams` have
-    /// findings.
+    /// findings. What follows from a reported fault of a name in `faulty` is none.
     ///
     /// # Errors
     /// All findings, if one of them is worse than a lint.
@@ -21,6 +21,7 @@ impl RuleSet {
         teams: Vec<TeamSpec>,
         accounts: Vec<AccountSpec>,
         gone: &HashSet<String>,
+        faulty: &FaultyNames,
     ) -> Result<Compiled, Vec<Finding>> {
         let changed: HashSet<&str> = accounts.iter().map(|account| account.name.value.as_str()).collect();
         let is_kept = |account: &&Account| {
@@ -28,7 +29,7 @@ impl RuleSet {
             !gone.contains(name) && !changed.contains(name)
         };
         let kept = self.accounts.iter().filter(is_kept).cloned().collect();
-        let spec = Spec { teams, accounts, ..self.frame.clone() };
+        let spec = Spec { teams, accounts, faulty: faulty.clone(), ..self.frame.clone() };
         let mut compiled = Self::compile_beside(&spec, kept)?;
         if compiled.warnings.iter().any(|finding| finding.severity > Severity::Warning) {
             return Err(compiled.warnings);
@@ -89,7 +90,7 @@ mod tests {
         let members = old.members(&names(&["t"]));
         assert_eq!(members.iter().map(AccountName::as_str).collect::<Vec<_>>(), ["a", "c"]);
         let changed = vec![member("c", 3), member("d", 4)];
-        let part = old.recompile(new.teams.clone(), changed, &names(&["a"])).unwrap().rules;
+        let part = old.recompile(new.teams.clone(), changed, &names(&["a"]), &FaultyNames::default()).unwrap().rules;
         assert_eq!(AccountChanges::between(&part, &whole), AccountChanges::default());
         let granted = |rules: &RuleSet| {
             let mut all: Vec<String> = rules.accounts().map(|account| format!("{account:?}")).collect();
@@ -106,11 +107,12 @@ mod tests {
         let old = rules(&spec(vec![with_id(account("a", vec![]), "7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b11")]));
         let none = HashSet::new();
         for name in ["deploy", "7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b11"] {
-            let findings = old.recompile(vec![], vec![account(name, vec![])], &none).unwrap_err();
+            let findings =
+                old.recompile(vec![], vec![account(name, vec![])], &none, &FaultyNames::default()).unwrap_err();
             assert!(findings.iter().any(|finding| finding.message.contains("is taken")), "{findings:?}");
         }
         let changed = with_id(account("a", vec![]), "7f1c2f0a-0c0e-4b6e-9d1e-2a5f1f4f9b12");
-        assert!(old.recompile(vec![], vec![changed], &none).is_ok());
+        assert!(old.recompile(vec![], vec![changed], &none, &FaultyNames::default()).is_ok());
     }
 
     #[test]
@@ -118,8 +120,11 @@ mod tests {
         let mut old = rules(&spec(vec![]));
         old.guards = None;
         let broad = account("a", vec![subject("i", "repo:*")]);
-        assert!(old.recompile(vec![], vec![broad], &HashSet::new()).is_err());
-        let fresh = old.recompile(vec![], vec![account("a", vec![block(1)])], &HashSet::new()).unwrap().rules;
+        assert!(old.recompile(vec![], vec![broad], &HashSet::new(), &FaultyNames::default()).is_err());
+        let fresh = old
+            .recompile(vec![], vec![account("a", vec![block(1)])], &HashSet::new(), &FaultyNames::default())
+            .unwrap()
+            .rules;
         assert!(fresh.guards.is_none());
     }
 
@@ -136,7 +141,7 @@ mod tests {
         for _ in 0..5 {
             let changed = account("a7", vec![block(MANY + 1)]);
             let began = std::time::Instant::now();
-            let new = old.recompile(vec![], vec![changed], &HashSet::new()).unwrap().rules;
+            let new = old.recompile(vec![], vec![changed], &HashSet::new(), &FaultyNames::default()).unwrap().rules;
             println!("a change of one: {:?}", began.elapsed());
             assert_eq!(new.accounts.len(), old.accounts.len());
         }

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sts_config::{
-    AbsentSecrets, Configuration, CrateSpecs, Diagnostics, KeysSpec, ObjectContext, ObjectSource, Outline, Report,
-    Secret, Settings, Severity, Sources, StoreAccess,
+    AbsentSecrets, Configuration, CrateSpecs, Diagnostic, Diagnostics, KeysSpec, ObjectContext, ObjectSource, Outline,
+    Place, Report, Secret, Settings, Severity, Sources, StoreAccess,
 };
 use sts_policy::{FaultyNames, Finding, RuleSet, Spec, TestSpec};
 use sts_token::TrustSpec;
@@ -239,7 +239,7 @@ pub(crate) fn names_alone(access: StoreAccess) -> Option<Compiled> {
     })
 }
 
-/// Compiles the rules. Drops findings at places that already have one.
+/// Compiles the rules.
 fn rules(spec: &Spec, report: &mut Report) -> Option<RuleSet> {
     // A thread of its own saves memory, because the C library gives each thread its own heap.
     // The specs are several times as large as the rules. If the rules are not scattered among
@@ -256,16 +256,28 @@ fn rules(spec: &Spec, report: &mut Report) -> Option<RuleSet> {
         Ok(compiled) => (Some(compiled.rules), compiled.warnings),
         Err(findings) => (None, findings),
     };
+    add_new(report, findings);
+    rules
+}
+
+/// Adds the findings of the rules at places that have none yet.
+pub(crate) fn add_new(report: &mut Report, findings: Vec<Finding>) {
     let is_new = |finding: &Finding| {
         // A warning at the same place must not hide a finding that refuses the load.
         let refuses = finding.severity > sts_policy::Severity::Warning;
         !(if refuses { report.has_refusal_at(finding.origin) } else { report.has_finding_at(finding.origin) })
     };
     let new: Vec<Finding> = findings.into_iter().filter(is_new).collect();
-    for Finding { code, origin, severity, message, help } in new {
-        report.add(code, severity_of(severity), origin, message, help);
+    for finding in new {
+        let place = report.place(finding.origin);
+        report.push(diagnostic(finding, place));
     }
-    rules
+}
+
+/// A finding of the rules among those of a configuration.
+pub(crate) fn diagnostic(finding: Finding, place: Option<Place>) -> Diagnostic {
+    let Finding { code, severity, message, help, witness, .. } = finding;
+    Diagnostic { code, severity: severity_of(severity), place, message, help, witness }
 }
 
 /// The severity of a finding of the rules among those of a configuration.

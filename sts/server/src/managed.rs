@@ -19,6 +19,7 @@ pub(crate) async fn start(engine: &Components, base: &Arc<RuleBase>, lock: &Arc<
         rules: Arc::new(ServerRules(Arc::clone(base))),
         clock: engine.state.service.shared_clock(),
         entropy: Arc::new(OsEntropy),
+        recent: engine.state.service.recent_decisions(),
         lock: Arc::clone(lock),
     }));
     if let Err(error) = managed.start().await {

@@ -362,7 +362,7 @@ fn object_finding(finding: &Diagnostic) -> ObjectFinding {
         place,
         message: finding.message.clone(),
         help: finding.help.clone(),
-        witness: None,
+        witness: finding.witness.clone(),
     }
 }
 

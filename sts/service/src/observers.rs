@@ -1,5 +1,5 @@
-//! Work after the answer of an exchange: the decision event and the memory of refusals. One thread
-//! does both, so that the time of an answer reveals nothing about it.
+//! Work after the answer of an exchange: the decision event, the memory of refusals and that of recent
+//! decisions. One thread does all, so that the time of an answer reveals nothing about it.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::decision_record::EndedExchange;
 use crate::event::{DecisionEvent, EventSink};
+use crate::recent_decisions::RecentDecisions;
 use crate::refusals::{Refusals, RememberedRefusal};
 
 /// The most exchanges that wait for this thread. A busy server ends that many in a third of a
@@ -51,7 +52,7 @@ struct Progress {
 }
 
 impl Observers {
-    pub(crate) fn start(events: Arc<dyn EventSink>, refusals: Arc<Refusals>) -> Self {
+    pub(crate) fn start(events: Arc<dyn EventSink>, refusals: Arc<Refusals>, recent: Arc<RecentDecisions>) -> Self {
         let progress = Arc::new(Progress {
             handed_over: AtomicU64::new(0),
             observed: watch::Sender::new(0),
@@ -59,7 +60,7 @@ impl Observers {
             places: AtomicUsize::new(0),
         });
         let (sender, receiver) = sync_channel(CAPACITY);
-        let thread = Thread { receiver, events, refusals, progress: Arc::clone(&progress) };
+        let thread = Thread { receiver, events, refusals, recent, progress: Arc::clone(&progress) };
         let spawned = std::thread::Builder::new().name("observers".to_owned()).spawn(move || thread.run());
         Self { queue: spawned.is_ok().then_some(sender), progress }
     }
@@ -123,6 +124,7 @@ struct Thread {
     receiver: Receiver<QueuedExchange>,
     events: Arc<dyn EventSink>,
     refusals: Arc<Refusals>,
+    recent: Arc<RecentDecisions>,
     progress: Arc<Progress>,
 }
 
@@ -153,6 +155,7 @@ impl Thread {
     fn tell(&self, exchange: EndedExchange) {
         let waiting = self.progress.handed_over.load(Ordering::Relaxed) - *self.progress.observed.borrow();
         let ended_millis = exchange.ended_millis;
+        self.recent.observe(&exchange);
         let refusal = RememberedRefusal::of(&exchange, waiting > CROWDED);
         let event = DecisionEvent::of(exchange, refusal.as_ref().map(|(refusal, _)| refusal));
         // First the memory, so that a reader of the event finds the refusal.

@@ -21,6 +21,7 @@ use crate::parameters::Parameters;
 use crate::pending_exchange::PendingExchange;
 use crate::precise_timer::PreciseTimer;
 use crate::reason::RefusedError;
+use crate::recent_decisions::RecentDecisions;
 use crate::refusal_log::RefusalLog;
 use crate::refusals::{Refusals, RememberedRefusal};
 use crate::request::RequestContext;
@@ -73,6 +74,7 @@ pub struct Service {
     token_admin: TokenAdmin,
     status_lists: StatusLists,
     refusals: RefusalLog,
+    recent_decisions: Arc<RecentDecisions>,
     api_key_uses: Arc<ApiKeyUses>,
 }
 
@@ -102,7 +104,9 @@ impl Service {
     pub fn new(parts: ServiceDependencies) -> Self {
         let ServiceDependencies { snapshot, ledger, keyring, clock, entropy, refusals: store, events } = parts;
         let memory = Arc::new(Refusals::default());
-        let observers = Arc::new(Observers::start(Arc::clone(&events), Arc::clone(&memory)));
+        let recent_decisions = Arc::new(RecentDecisions::default());
+        let observers =
+            Arc::new(Observers::start(Arc::clone(&events), Arc::clone(&memory), Arc::clone(&recent_decisions)));
         let snapshots = Arc::new(ArcSwap::from_pointee(snapshot));
         let (rules, published) = (Arc::new(RulesInForce::default()), Arc::new(PublishedLists::default()));
         let indexes = StatusIndexes::new(Arc::clone(&ledger), Arc::clone(&entropy));
@@ -149,6 +153,7 @@ impl Service {
                 published,
             },
             refusals: RefusalLog { observers: Arc::clone(&observers), memory, store, clock: Arc::clone(&clock) },
+            recent_decisions,
             api_key_uses,
             snapshots,
             ledger,
@@ -394,6 +399,12 @@ impl Service {
     /// If the store does not answer.
     pub async fn denials(&self) -> Result<Vec<RememberedRefusal>, LedgerError> {
         self.refusals.denials().await
+    }
+
+    /// The recent requests, for dry runs.
+    #[must_use]
+    pub fn recent_decisions(&self) -> Arc<RecentDecisions> {
+        Arc::clone(&self.recent_decisions)
     }
 
     /// Writes new refusals to the store, for as long as the server runs.

@@ -30,7 +30,7 @@ fn diagnostic(finding: &Finding, place: Option<Place>) -> Diagnostic {
         message.push_str(&format!(" (rule of another version: {rule})"));
         CheckCode::WrongType
     });
-    Diagnostic { code, severity, place, message, help: finding.help.clone() }
+    Diagnostic { code, severity, place, message, help: finding.help.clone(), witness: finding.witness.clone() }
 }
 
 fn code(name: &str) -> Option<CheckCode> {

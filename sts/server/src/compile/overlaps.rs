@@ -26,6 +26,7 @@ pub fn describe_overlaps(written: &SourceDocuments, overlaps: &Overlaps) -> Diag
             place: place(*origin),
             message,
             help,
+            witness: None,
         });
     }
     for Ambiguous { accounts: [first, second], identities, subject, certain, origin } in &overlaps.ambiguous {
@@ -46,6 +47,7 @@ pub fn describe_overlaps(written: &SourceDocuments, overlaps: &Overlaps) -> Diag
             place: place(*origin),
             message,
             help,
+            witness: None,
         });
     }
     if overlaps.incomplete {
@@ -56,6 +58,7 @@ pub fn describe_overlaps(written: &SourceDocuments, overlaps: &Overlaps) -> Diag
             place: None,
             message,
             help: None,
+            witness: None,
         });
     }
     findings

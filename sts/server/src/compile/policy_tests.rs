@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use sts_config::{Diagnostic, Diagnostics, Severity, quoted};
-use sts_policy::{Finding, TestFailure, TestPassed, run_test};
+use sts_policy::{TestFailure, TestPassed, run_test};
 use sts_types::{CheckCode, Origin, UnixTime};
 
 use super::Loaded;
@@ -16,13 +16,15 @@ pub fn run_policy_tests(Loaded { compiled, written, .. }: &Loaded, now: UnixTime
     for test in &written.tests {
         let finding = match run_test(&compiled.rules, &written.policy, test, now) {
             Ok(TestPassed { warning: None }) => continue,
-            Ok(TestPassed { warning: Some(Finding { code, origin, message, help, .. }) }) => {
-                Diagnostic { code, severity: Severity::Warning, place: place(origin), message, help }
+            Ok(TestPassed { warning: Some(finding) }) => {
+                let place = place(finding.origin);
+                super::diagnostic(finding, place)
             }
             Err(TestFailure { origin, message, help, .. }) => {
                 let message = format!("the policy test {} fails: {message}", quoted(&test.name));
                 let place = place(origin).or_else(|| place(test.origin));
-                Diagnostic { code: CheckCode::PolicyTestFailed, severity: Severity::TestFailed, place, message, help }
+                let (code, severity) = (CheckCode::PolicyTestFailed, Severity::TestFailed);
+                Diagnostic { code, severity, place, message, help, witness: None }
             }
         };
         findings.push(finding);

@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use sts_config::{Diagnostic, ObjectSource, Recoded, decode_again};
+use sts_config::{ObjectSource, decode_again};
 use sts_policy::RuleSet;
 use sts_service::manage::ObjectFinding;
 use sts_store::{ObjectKey, ObjectKind};
 use sts_types::ObjectRef;
 
-use super::{RuleBase, declared_source, object_findings, source};
-use crate::compile::severity_of;
+use super::incremental::compile_beside;
+use super::{RuleBase, declared_source, source};
 
 impl RuleBase {
     /// The rules in force, with `spec` as the document of the account `name`, wherever that is declared. Policy tests do not run:
@@ -31,21 +31,8 @@ impl RuleBase {
         let object = ObjectRef { kind: sts_types::ObjectKind::ServiceAccount, name: name.to_owned() };
         sources.push(ObjectSource { object, spec: spec.into(), file: None });
         let (recoded, report) = decode_again(&base.beside.context, &sources);
-        let (mut findings, places) = report.finish();
-        if findings.is_fatal() {
-            return Err(object_findings(&findings));
-        }
-        let Recoded { teams, accounts } = recoded;
-        match rules.recompile(teams, accounts, &HashSet::new()) {
-            Ok(compiled) => Ok(Arc::new(compiled.rules)),
-            Err(found) => {
-                for sts_policy::Finding { code, origin, severity, message, help } in found {
-                    let (place, severity) = (places.place(origin), severity_of(severity));
-                    findings.push(Diagnostic { code, severity, place, message, help });
-                }
-                Err(object_findings(&findings))
-            }
-        }
+        let (rules, _) = compile_beside(&rules, recoded, &HashSet::new(), report)?;
+        Ok(Arc::new(rules))
     }
 
     /// Asks something of the configuration in force.

@@ -5,15 +5,15 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use jwks_cache::JwksCache;
-use sts_config::{Diagnostic, Diagnostics, ObjectSource, Recoded, Severity, decode_again, quoted};
-use sts_policy::{RuleSet, TestFailure, run_test};
+use sts_config::{Diagnostics, ObjectSource, Recoded, Report, Severity, decode_again, quoted};
+use sts_policy::{Finding, RuleSet, TestFailure, run_test};
 use sts_service::manage::{Candidate, InstallRules, ObjectFinding, PreparedRules};
 use sts_service::{ApiKeys, Snapshot};
 use sts_store::{ObjectKey, ObjectKind};
 use sts_types::CheckCode;
 
 use super::{Base, Managed, RuleBase, declared_source, log_managed, object_findings, source};
-use crate::compile::{assign_more, generation, severity_of};
+use crate::compile::{add_new, assign_more, generation, severity_of};
 use crate::issuer_keys::CachedKeys;
 
 /// Compiles the teams and accounts that changed, and the accounts of changed teams.
@@ -29,26 +29,8 @@ pub(super) fn prepare(
     };
     let (sources, gone) = affected(&base, candidate, changed, &old);
     let (recoded, report) = decode_again(&base.beside.context, &sources);
-    let (mut findings, places) = report.finish();
-    if findings.is_fatal() {
-        return Err(object_findings(&findings));
-    }
     let has_more_members = assign_more(&mut keys, &recoded.accounts);
-    let Recoded { teams, accounts } = recoded;
-    let (rules, found) = match old.recompile(teams, accounts, &gone) {
-        Ok(compiled) => (Some(compiled.rules), compiled.warnings),
-        Err(found) => (None, found),
-    };
-    for finding in found {
-        let place = places.place(finding.origin);
-        let severity = severity_of(finding.severity);
-        // A lint without a place is about what did not change.
-        if place.is_some() || severity.refuses() {
-            let sts_policy::Finding { code, message, help, .. } = finding;
-            findings.push(Diagnostic { code, severity, place, message, help });
-        }
-    }
-    let Some(rules) = rules.filter(|_| !findings.is_fatal()) else { return Err(object_findings(&findings)) };
+    let (rules, mut findings) = compile_beside(&old, recoded, &gone, report)?;
     run_tests(owner, &base, &rules, &mut findings);
     if findings.is_fatal() {
         return Err(object_findings(&findings));
@@ -73,6 +55,29 @@ pub(super) fn prepare(
             changed: changed.to_vec(),
         }),
     })
+}
+
+/// Compiles a change of `old`. Faults of form and faults of the rules are reported together.
+pub(super) fn compile_beside(
+    old: &RuleSet,
+    recoded: Recoded,
+    gone: &HashSet<String>,
+    mut report: Report,
+) -> Result<(RuleSet, Diagnostics), Vec<ObjectFinding>> {
+    let Recoded { teams, accounts, faulty } = recoded;
+    let (rules, found) = match old.recompile(teams, accounts, gone, &faulty) {
+        Ok(compiled) => (Some(compiled.rules), compiled.warnings),
+        Err(found) => (None, found),
+    };
+    // A lint without a place is about what did not change.
+    let counts = |finding: &Finding| report.place(finding.origin).is_some() || severity_of(finding.severity).refuses();
+    let found = found.into_iter().filter(counts).collect();
+    add_new(&mut report, found);
+    let (findings, _) = report.finish();
+    match rules {
+        Some(rules) if !findings.is_fatal() => Ok((rules, findings)),
+        _ => Err(object_findings(&findings)),
+    }
 }
 
 /// The objects that a file declares, too.

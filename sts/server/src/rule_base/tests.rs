@@ -67,6 +67,7 @@ async fn replica(config: &str, other: Option<&Replica>) -> Replica {
         rules: Arc::new(ServerRules(Arc::clone(&base))),
         clock: engine.state.service.shared_clock(),
         entropy: Arc::new(sts_jose::OsEntropy),
+        recent: engine.state.service.recent_decisions(),
         lock: Arc::clone(&lock),
     });
     managed.start().await.unwrap();
@@ -580,6 +581,7 @@ async fn a_server_is_not_loaded_before_what_it_read_is_in_force() {
         rules: Arc::new(ServerRules(Arc::clone(&own.base))),
         clock: own.base.state.service.shared_clock(),
         entropy: Arc::new(sts_jose::OsEntropy),
+        recent: own.base.state.service.recent_decisions(),
         lock: Arc::clone(&own.lock),
     });
     let path = write_config(own.folder.path(), "nonsense");

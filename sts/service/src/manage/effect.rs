@@ -1,6 +1,9 @@
-//! What a change would allow and deny, judged over the policy tests and the remembered refusals.
+//! What a change would allow and deny, judged over the policy tests and the recent
+//! requests of this server.
 
-use sts_policy::{Case, Change, RuleSet, Verdict, test_case};
+use std::sync::Arc;
+
+use sts_policy::{Change, Verdict, test_case};
 
 use super::engine::ManagedObjects;
 use super::rules::PreparedRules;
@@ -17,7 +20,7 @@ pub struct Effect {
 /// A request whose decision changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectCase {
-    /// Where the request is from: `policy test NAME`.
+    /// The request: `policy test NAME`, or `request ID of ENTRY subject SUBJECT`.
     pub request: String,
     /// The decision so far.
     pub before: String,
@@ -29,13 +32,19 @@ impl ManagedObjects {
     /// The effect of a candidate; none if the rules stay as they are.
     pub(super) async fn effect(&self, prepared: Option<&PreparedRules>) -> Effect {
         let Some(prepared) = prepared else { return Effect::default() };
-        let (before, after) = (self.rules.rules(), std::sync::Arc::clone(&prepared.rules));
-        let (tests, now) = (self.rules.tests(), self.clock.now());
+        let (before, after) = (self.rules.rules(), Arc::clone(&prepared.rules));
+        let (tests, recent, now) = (self.rules.tests(), Arc::clone(&self.recent), self.clock.now());
         let judged = tokio::task::spawn_blocking(move || {
             let mut effect = Effect::default();
             for test in tests.iter() {
                 let Ok(case) = test_case(&before, before.frame(), test, now) else { continue };
-                note(&mut effect, format!("policy test {}", test.name), &case, &before, &after);
+                let verdicts = (before.verdict(&case), after.verdict(&case));
+                effect.note(verdicts, || format!("policy test {}", test.name));
+            }
+            for decision in recent.since_yesterday(now) {
+                let (facts, names) = (decision.facts(now), decision.names());
+                let verdicts = (before.verdict_on(facts, &names), after.verdict_on(facts, &names));
+                effect.note(verdicts, || decision.label());
             }
             effect
         });
@@ -43,14 +52,15 @@ impl ManagedObjects {
     }
 }
 
-fn note(effect: &mut Effect, request: String, case: &Case, before: &RuleSet, after: &RuleSet) {
-    let (old, new) = (before.verdict(case), after.verdict(case));
-    let list = match Change::between(&old, &new) {
-        Some(Change::NewlyAllowed) => &mut effect.newly_allowed,
-        Some(Change::NewlyDenied) => &mut effect.newly_denied,
-        Some(Change::Changed) | None => return,
-    };
-    list.push(EffectCase { request, before: in_words(&old), after: in_words(&new) });
+impl Effect {
+    fn note(&mut self, (before, after): (Verdict, Verdict), request: impl FnOnce() -> String) {
+        let list = match Change::between(&before, &after) {
+            Some(Change::NewlyAllowed) => &mut self.newly_allowed,
+            Some(Change::NewlyDenied) => &mut self.newly_denied,
+            Some(Change::Changed) | None => return,
+        };
+        list.push(EffectCase { request: request(), before: in_words(&before), after: in_words(&after) });
+    }
 }
 
 fn in_words(verdict: &Verdict) -> String {

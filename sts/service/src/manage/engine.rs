@@ -22,6 +22,7 @@ use super::rules::{Candidate, Declared, ObjectFinding, ObjectRules, PreparedRule
 use super::view::{HeldObject, ManagedView};
 use super::{Expected, RequestedChange, WriteError, Written};
 use crate::api_keys::ApiKeys;
+use crate::recent_decisions::RecentDecisions;
 
 /// How often a write is judged again because somebody else was quicker.
 const ATTEMPTS: usize = 8;
@@ -46,6 +47,8 @@ pub struct ManagedParts {
     pub clock: Arc<dyn Clock>,
     /// Randomness, for API keys.
     pub entropy: Arc<dyn Entropy>,
+    /// The recent requests, on which dry runs are judged.
+    pub recent: Arc<RecentDecisions>,
     /// The lock under which rules are compiled and put in force. The compiler of files shares it.
     pub lock: Arc<Mutex<()>>,
 }
@@ -62,6 +65,7 @@ pub struct ManagedObjects {
     pub(super) rules: Arc<dyn ObjectRules>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) recent: Arc<RecentDecisions>,
     lock: Arc<Mutex<()>>,
     pub(super) view: ArcSwap<ManagedView>,
     pub(super) notices: KeyNotices,
@@ -91,12 +95,13 @@ impl ManagedObjects {
     /// The engine over these parts. Nothing is read before [`Self::start`].
     #[must_use]
     pub fn new(parts: ManagedParts) -> Self {
-        let ManagedParts { store, rules, clock, entropy, lock } = parts;
+        let ManagedParts { store, rules, clock, entropy, recent, lock } = parts;
         Self {
             store,
             rules,
             clock,
             entropy,
+            recent,
             lock,
             view: ArcSwap::default(),
             notices: KeyNotices::default(),
