@@ -123,6 +123,48 @@ fn dp02_a_proof_is_used_once_over_all_replicas_and_both_stores() {
 }
 
 #[test]
+fn dp02_a_proof_is_used_once_at_our_other_endpoints_too_over_all_replicas_and_both_stores() {
+    let (redis, keys) = (RedisServer::start(), Site::new());
+    let config = shared_world(&redis, &keys);
+    let replicas: [Server; 2] = std::array::from_fn(|_| Server::start_in(STS, world_site(&config)));
+    let (alone, shared) = ((&*GRANTS, &*GRANTS), (&replicas[0], &replicas[1]));
+    for (first, second) in [shared, alone] {
+        for (subject, path) in [("svc:introspector", "/introspect"), ("svc:root", "/revoke")] {
+            let access = bound(first, subject, &KEY);
+            let ask = |server: &Server, proof: &str| {
+                let request = Request::post_form(path, &[("token", "x")]);
+                server.send(&request.header("Authorization", &format!("DPoP {access}")).header("DPoP", proof))
+            };
+            let used = proof_for(&KEY, path, &access).sign();
+            assert_eq!(ask(first, &used).status, 200, "{path}");
+            for server in [first, second] {
+                let again = ask(server, &used);
+                refused(&again, 401, "invalid_dpop_proof", "proof_invalid");
+                assert!(again.text().contains("used before"), "{}", again.text());
+            }
+            assert_eq!(ask(second, &proof_for(&KEY, path, &access).sign()).status, 200, "{path}");
+        }
+        // The admin listener, too.
+        let access = bound(first, "svc:reader", &KEY);
+        let ask = |method: &str, path: &str, proof: &str| {
+            let request = Request::new(method, path).header("Authorization", &format!("DPoP {access}"));
+            send(first.admin(), &request.header("DPoP", proof))
+        };
+        let url = format!("http://{}/admin/v1/keys", first.admin());
+        let used = proof_for(&KEY, "/x", &access).claim("htm", "GET").claim("htu", url).sign();
+        assert_eq!(ask("GET", "/admin/v1/keys", &used).status, 200);
+        refused(&ask("GET", "/admin/v1/keys", &used), 401, "invalid_dpop_proof", "proof_invalid");
+    }
+    // A store that is away is no reason to take a proof.
+    let access = bound(&replicas[0], "svc:introspector", &KEY);
+    drop(redis);
+    let request =
+        Request::post_form("/introspect", &[("token", "x")]).header("Authorization", &format!("DPoP {access}"));
+    let away = replicas[0].send(&request.header("DPoP", &proof_for(&KEY, "/introspect", &access).sign()));
+    refused(&away, 503, "temporarily_unavailable", "store_unavailable");
+}
+
+#[test]
 fn dp03_sb01_an_account_that_requires_a_proof_gets_no_bearer_token() {
     let response = GRANTS.exchange(&token("svc:bound"), &[]);
     refused(&response, 400, "invalid_dpop_proof", "proof_invalid");

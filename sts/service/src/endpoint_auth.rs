@@ -3,8 +3,9 @@
 
 use sts_jose::DpopExpectation;
 use sts_keyring::Keyring;
+use sts_store::EarlierUse;
 use sts_token::{OwnToken, OwnTokenError};
-use sts_types::{ApiName, Clock, TokenRecord, UnixTime, rfc};
+use sts_types::{ApiName, Clock, ReplayClaim, RequestId, TokenRecord, UnixTime, rfc};
 
 use crate::Snapshot;
 use crate::api_secret::ApiSecret;
@@ -57,10 +58,10 @@ pub enum AuthorizationScheme<'a> {
 
 impl PresentedAccessToken<'_> {
     /// Checks that the token comes as its record demands: one that is bound to a key with a proof by
-    /// that key, any other without.
-    fn check_possession(&self, record: &TokenRecord, now: UnixTime) -> Result<(), RefusedError> {
+    /// that key, any other without. Returns the claim on the one use of the proof.
+    fn check_possession(&self, record: &TokenRecord, now: UnixTime) -> Result<Option<ReplayClaim>, RefusedError> {
         match (self.scheme, &record.confirmation) {
-            (AuthorizationScheme::Bearer, None) => Ok(()),
+            (AuthorizationScheme::Bearer, None) => Ok(None),
             (AuthorizationScheme::Bearer, Some(_)) => Err(RefusedError::because(
                 Reason::InvalidToken,
                 "the token is bound to a key: send it as `Authorization: DPoP`, with a DPoP proof",
@@ -72,14 +73,18 @@ impl PresentedAccessToken<'_> {
             (AuthorizationScheme::Dpop { proofs, method, uri }, Some(key)) => {
                 let expected = DpopExpectation { method, uri, access_token: Some(self.token), now };
                 let proof = dpop::verify(proofs, &expected)?.ok_or(dpop::MISSING)?;
-                if proof.thumbprint() == key { Ok(()) } else { Err(dpop::OTHER_KEY) }
+                if proof.thumbprint() != key {
+                    return Err(dpop::OTHER_KEY);
+                }
+                Ok(Some(ReplayClaim { key: proof.replay_key(), until: proof.replay_until() }))
             }
         }
     }
 }
 
 impl Introspector {
-    /// The holder of a live token of ours for our own API with one of `scopes`.
+    /// The holder of a live token of ours for our own API with one of `scopes`. The proof of a bound
+    /// token is used up by the request `by`.
     ///
     /// # Errors
     /// `invalid_token`, `proof_invalid`, `insufficient_scope`, or `store_unavailable` if the ledger
@@ -89,19 +94,32 @@ impl Introspector {
         snapshot: &Snapshot,
         presented: PresentedAccessToken<'_>,
         scopes: &[&str],
+        by: &RequestId,
     ) -> Result<OwnToken, RefusedError> {
         let own = self.verify_own(snapshot, presented.token).map_err(|_| Reason::InvalidToken)?;
         let for_us = own.audience().as_str() == snapshot.issuer.as_str();
         // Anybody can send a token, so its signature is verified before the store is asked.
         let record = if for_us { self.supported_record(snapshot, own.jti(), own.parent()).await? } else { None };
         let record = record.filter(|record| own.is_recorded_by(record)).ok_or(Reason::InvalidToken)?;
-        presented.check_possession(&record, self.clock.now())?;
-        if scopes.iter().any(|scope| own.scope().contains(scope))
-            || own.scope().contains(rfc::SCOPE_ADMIN) && scopes.contains(&rfc::SCOPE_READ)
-        {
-            Ok(own)
-        } else {
-            Err(Reason::InsufficientScope.into())
+        let proof_use = presented.check_possession(&record, self.clock.now())?;
+        let is_allowed = scopes.iter().any(|scope| own.scope().contains(scope))
+            || own.scope().contains(rfc::SCOPE_ADMIN) && scopes.contains(&rfc::SCOPE_READ);
+        if !is_allowed {
+            return Err(Reason::InsufficientScope.into());
+        }
+        if let Some(claim) = proof_use {
+            self.use_up(claim, by).await?;
+        }
+        Ok(own)
+    }
+
+    /// Uses up a proof of possession, on all replicas.
+    async fn use_up(&self, claim: ReplayClaim, by: &RequestId) -> Result<(), RefusedError> {
+        let by = EarlierUse { at_millis: self.clock.now_millis(), request_id: by.clone() };
+        match self.ledger.take_claim(claim, by).await {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err(dpop::REPLAYED),
+            Err(error) => Err(RefusedError::by_ledger(&error)),
         }
     }
 

@@ -258,7 +258,8 @@ impl Service {
         endpoint_auth::authenticate_api(snapshot, name, secret)
     }
 
-    /// The holder of a live token of ours for our own API with one of `scopes`.
+    /// The holder of a live token of ours for our own API with one of `scopes`. The proof of a bound
+    /// token is used up by the request `by`.
     ///
     /// # Errors
     /// `invalid_token`, `proof_invalid`, `insufficient_scope`, or `store_unavailable` if the ledger
@@ -268,8 +269,9 @@ impl Service {
         snapshot: &Snapshot,
         presented: PresentedAccessToken<'_>,
         scopes: &[&str],
+        by: &RequestId,
     ) -> Result<OwnToken, RefusedError> {
-        self.introspector.authenticate_token(snapshot, presented, scopes).await
+        self.introspector.authenticate_token(snapshot, presented, scopes, by).await
     }
 
     /// Who signed the token.

@@ -72,6 +72,17 @@ impl Ledger for FakeLedger {
         })
     }
 
+    fn take_claim(&self, claim: ReplayClaim, by: EarlierUse) -> LedgerFuture<'_, Option<TakenClaim>> {
+        self.answer(move || {
+            let mut taken = self.claims.lock().unwrap();
+            if let Some((own, used)) = taken.iter().find(|(own, _)| own.key == claim.key) {
+                return Some(TakenClaim { key: own.key, earlier_use: Some(used.clone()) });
+            }
+            taken.push((claim, by));
+            None
+        })
+    }
+
     fn find_claim(&self, key: Digest256) -> LedgerFuture<'_, Option<TakenClaim>> {
         self.answer(move || {
             let taken = self.claims.lock().unwrap();
@@ -487,7 +498,8 @@ async fn rv04_a_ledger_that_does_not_answer_is_never_read_as_inactive_or_revoked
     let snapshot = fixture.service.snapshot();
     assert_eq!(fixture.service.revoke_presented(&snapshot, &token).await.unwrap_err().reason, Reason::StoreUnavailable);
     let presented = PresentedAccessToken { token: &token, scheme: AuthorizationScheme::Bearer };
-    let bearer = fixture.service.authenticate_token(&snapshot, presented, &[rfc::SCOPE_READ]).await.err().unwrap();
+    let (by, scopes) = (fixture.service.new_request_id(), &[rfc::SCOPE_READ]);
+    let bearer = fixture.service.authenticate_token(&snapshot, presented, scopes, &by).await.err().unwrap();
     assert_eq!(bearer.reason, Reason::InvalidToken, "for another audience: known without the ledger");
 }
 

@@ -38,7 +38,7 @@ use sts_store::Alerts;
 use sts_store::Warning;
 use sts_store::backend::distinct;
 use sts_store::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, StatusMark};
-use sts_store::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenClaim, TokenRecord};
+use sts_store::{EarlierUse, Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenClaim, TokenRecord};
 
 /// The most records in one page of a listing.
 const PAGE: usize = 1000;
@@ -157,6 +157,10 @@ impl Ledger for EmbeddedLedger {
             self.issued.fetch_add(1, Ordering::Relaxed);
             self.write(move |engine, tables| tables.issue(engine, record, &claims)).await
         })
+    }
+
+    fn take_claim(&self, claim: ReplayClaim, by: EarlierUse) -> LedgerFuture<'_, Option<TakenClaim>> {
+        Box::pin(self.write(move |engine, tables| tables.take_lone_claim(engine, &claim, &by)))
     }
 
     fn find_claim(&self, key: Digest256) -> LedgerFuture<'_, Option<TakenClaim>> {

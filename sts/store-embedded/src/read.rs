@@ -6,7 +6,7 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableErro
 use sts_types::{Digest256, Jti, Seal, StatusWindow, UnixTime};
 
 use super::tables::{
-    BY_ACCOUNT, BY_JTI, CLAIM_USES, CLAIMS, LEASES, RECORD_ENDS, RECORDS, REVOCATIONS, RULES, TALLIES, TALLY,
+    BY_ACCOUNT, BY_JTI, CLAIM_USES, CLAIMS, LEASES, META, RECORD_ENDS, RECORDS, REVOCATIONS, RULES, TALLIES, TALLY,
 };
 use super::tally::Tally;
 use super::write::Extent;
@@ -112,7 +112,8 @@ pub(super) fn extent(database: &Database) -> Result<Extent, redb::Error> {
         Err(TableError::TableDoesNotExist(_)) => None,
         leases => Some(leases?),
     };
-    Extent::of(&transaction.open_table(RECORDS)?, &transaction.open_table(CLAIMS)?, leases.as_ref())
+    let (records, claims) = (transaction.open_table(RECORDS)?, transaction.open_table(CLAIMS)?);
+    Extent::of(&records, &claims, leases.as_ref(), &transaction.open_table(META)?)
 }
 
 /// The input for status lists besides the records.

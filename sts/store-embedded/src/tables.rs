@@ -7,6 +7,8 @@ use redb::TableDefinition;
 /// The current schema version, stored under [`SCHEMA`] in [`META`].
 pub(super) const SCHEMA_VERSION: u64 = 1;
 pub(super) const SCHEMA: &str = "schema";
+/// How many claims were ever taken without a record.
+pub(super) const LONE_CLAIMS: &str = "lone_claims";
 /// Written by the readiness probe, see `write::Tables::probe`.
 pub(super) const PROBE: &str = "probe";
 

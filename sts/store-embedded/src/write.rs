@@ -8,8 +8,9 @@ use sts_types::{Jti, ReplayClaim, Seal, StatusWindow, UnixTime};
 use super::engine::DatabaseHandle;
 use super::object_log::ObjectCommit;
 use super::tables::{
-    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIM_USES, CLAIMS, KEY_USES, LEASES, META, OBJECTS, PROBE, RECORD_ENDS, RECORDS,
-    REFUSALS, REFUSALS_BY_TIME, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SCHEMA, SCHEMA_VERSION, TALLIES, TALLY,
+    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIM_USES, CLAIMS, KEY_USES, LEASES, LONE_CLAIMS, META, OBJECTS, PROBE,
+    RECORD_ENDS, RECORDS, REFUSALS, REFUSALS_BY_TIME, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SCHEMA,
+    SCHEMA_VERSION, TALLIES, TALLY,
 };
 use super::tally::Tally;
 use sts_store::LedgerError;
@@ -105,12 +106,14 @@ pub(super) struct Changed {
 }
 
 /// How much a store holds. It differs between any two states that matter: each record has a number of
-/// its own, and claims come with records. It costs no write, unlike a count of transactions.
+/// its own, claims come with records, and those that do not are counted. So it costs an exchange no write,
+/// unlike a count of transactions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extent {
     last_record: Option<u64>,
     records: u64,
     claims: u64,
+    lone_claims: u64,
     /// The sum over all windows.
     leased_indexes: u64,
 }
@@ -124,13 +127,15 @@ impl Extent {
         records: &impl ReadableTable<u64, &'static [u8]>,
         claims: &impl ReadableTable<&'static [u8; 32], i64>,
         leases: Option<&impl ReadableTable<u64, u64>>,
+        meta: &impl ReadableTable<&'static str, u64>,
     ) -> Result<Self, redb::Error> {
         let mut leased_indexes = 0_u64;
         for row in leases.map(ReadableTable::iter).transpose()?.into_iter().flatten() {
             leased_indexes = leased_indexes.wrapping_add(row?.1.value());
         }
         let last_record = records.last()?.map(|(number, _)| number.value());
-        Ok(Self { last_record, records: records.len()?, claims: claims.len()?, leased_indexes })
+        let lone_claims = meta.get(LONE_CLAIMS)?.map_or(0, |count| count.value());
+        Ok(Self { last_record, records: records.len()?, claims: claims.len()?, lone_claims, leased_indexes })
     }
 }
 
@@ -168,7 +173,7 @@ impl<'txn> Tables<'txn> {
 
     /// Writes the tally, and returns the changes.
     pub(super) fn finish(mut self, seal: &dyn Seal) -> Result<Changed, redb::Error> {
-        self.changed.extent = Extent::of(&self.records, &self.claims, Some(&self.leases))?;
+        self.changed.extent = Extent::of(&self.records, &self.claims, Some(&self.leases), &self.meta)?;
         if let Some(tally) = &self.changed.tally {
             self.tallies.insert(TALLY, tally.encode(seal)?.as_slice())?;
         }
@@ -215,6 +220,24 @@ impl<'txn> Tables<'txn> {
         self.by_account.insert((account.as_str(), number), ())?;
         self.record_ends.insert((live_until(*exp).as_secs(), number), (jti.as_str(), account.as_str()))?;
         Ok(Issued::Recorded)
+    }
+
+    /// Takes a claim that comes without a record. `None` if it was free.
+    pub(super) fn take_lone_claim(
+        &mut self,
+        engine: &DatabaseHandle,
+        claim: &ReplayClaim,
+        by: &EarlierUse,
+    ) -> Result<Option<TakenClaim>, WriteError> {
+        let (key, now) = (&claim.key.0, engine.clock.now());
+        if let Some(until) = self.taken_until(key, now)? {
+            let earlier_use = self.earlier_use(engine, key, until)?;
+            return Ok(Some(TakenClaim { key: claim.key, earlier_use }));
+        }
+        self.take_claim(&*engine.seal, claim, by)?;
+        let count = self.meta.get(LONE_CLAIMS)?.map_or(0, |count| count.value());
+        self.meta.insert(LONE_CLAIMS, count.wrapping_add(1))?;
+        Ok(None)
     }
 
     /// When the claim ends, if it is taken. A claim that has ended is free again.

@@ -1,10 +1,11 @@
 //! Claims on one-use tokens.
 
-use sts_types::{Digest256, ReplayClaim, RequestId, TokenRecord};
+use sts_types::{Digest256, ReplayClaim, RequestId};
 
 use super::batch::{Batch, Replies, command, sized};
 use super::error::RedisStoreError;
 use super::seen_claims::SeenClaim;
+use super::store_mark::StoreMark;
 use super::stored_value::{StoredValue, found};
 use super::{RedisLedger, forget_at};
 use sts_store::backend::codec;
@@ -42,13 +43,47 @@ impl StoredClaim {
 }
 
 impl RedisLedger {
-    /// Adds the commands that take `claims` for the token of `record`, after a read of their
-    /// current values.
+    /// Takes a claim that comes without a record, in one round trip.
+    pub(super) async fn take_lone_claim(
+        &self,
+        claim: ReplayClaim,
+        by: EarlierUse,
+    ) -> Result<Option<TakenClaim>, LedgerError> {
+        self.recheck_integrity().await?;
+        let claims = [claim];
+        let mut batch = self.inspector.reading(Batch::atomic());
+        self.add_claims(&mut batch, &claims, &by)?;
+        let floor = self.verification_floor()?;
+        // Read before the command is sent, as for an issue.
+        let now = self.clock().now();
+        let seen = claims.iter().map(|claim| self.seen_claims.standing(&claim.key, now)).collect();
+        let mut replies = self.pool.run(batch).await?;
+        let checked = StoreMark::read(&mut replies).and_then(|mut mark| self.guard().check(&mut mark, floor));
+        let mut undo = Vec::new();
+        let taken = self.read_claims(&mut replies, &claims, seen, checked.is_ok(), &mut undo)?;
+        if checked.is_ok() && taken.is_none() {
+            let now = self.clock().now();
+            claims.iter().for_each(|claim| self.seen_claims.remember(claim, Some(by.clone()), now));
+            return Ok(None);
+        }
+        // Boxed, because it is rare and its future is as large as the rest of this one.
+        Box::pin(self.take_back(undo, &replies)).await;
+        match checked {
+            Ok(_) => Ok(taken),
+            Err(error) => {
+                self.distrust();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Adds the commands that take `claims` for the request `by`, after a read of their current
+    /// values.
     pub(super) fn add_claims(
         &self,
         batch: &mut Batch,
         claims: &[ReplayClaim],
-        record: &TokenRecord,
+        by: &EarlierUse,
     ) -> Result<(), LedgerError> {
         if claims.is_empty() {
             return Ok(());
@@ -59,7 +94,7 @@ impl RedisLedger {
             read.arg(self.names().claim(claim.key));
         });
         batch.add(read);
-        let stored = StoredClaim::new(&EarlierUse::of(record), claims.len() > 1);
+        let stored = StoredClaim::new(by, claims.len() > 1);
         for claim in claims {
             batch.add(self.set_claim(claim, Some(&stored), "NX")?);
         }

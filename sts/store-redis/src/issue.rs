@@ -61,7 +61,7 @@ impl RedisLedger {
         record.preceding_rules = Some(preceding);
 
         let mut batch = self.inspector.reading(Batch::atomic());
-        self.add_claims(&mut batch, &claims, &record)?;
+        self.add_claims(&mut batch, &claims, &EarlierUse::of(&record))?;
         self.add_record(&mut batch, &keys, &record)?;
 
         let floor = self.verification_floor()?;
@@ -152,7 +152,7 @@ impl RedisLedger {
     /// Undoes the writes of this issue over the same connection: another Redis may hold a valid
     /// claim under that name. If this fails, a record stays until it expires, and nobody has its
     /// token.
-    async fn take_back(&self, undo: Vec<redis::Cmd>, written: &Replies) {
+    pub(super) async fn take_back(&self, undo: Vec<redis::Cmd>, written: &Replies) {
         if undo.is_empty() {
             return;
         }
@@ -161,7 +161,7 @@ impl RedisLedger {
             batch.add(command);
         }
         if let Err(error) = self.pool.run_after(written, batch).await {
-            tracing::warn!(%error, "the record of a token that was never answered stays listed until it expires");
+            tracing::warn!(%error, "what a failed write left in Redis stays until it expires; no token came of it");
         }
     }
 }

@@ -63,7 +63,7 @@ use sts_store::Warning;
 use sts_store::backend::codec;
 use sts_store::{Acceptance, Lease, Ledger, LedgerFuture, StatusMark};
 use sts_store::{Alert, Alerts, Place};
-use sts_store::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenClaim, TokenRecord};
+use sts_store::{EarlierUse, Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenClaim, TokenRecord};
 
 /// How many seconds a key lives in Redis beyond its need, because the clocks of Redis and of this
 /// process differ.
@@ -318,6 +318,10 @@ fn forget_at(until: UnixTime) -> i64 {
 impl Ledger for RedisLedger {
     fn issue(&self, record: TokenRecord, claims: Vec<ReplayClaim>) -> LedgerFuture<'_, Issued> {
         Box::pin(self.issue_record(record, claims))
+    }
+
+    fn take_claim(&self, claim: ReplayClaim, by: EarlierUse) -> LedgerFuture<'_, Option<TakenClaim>> {
+        Box::pin(self.take_lone_claim(claim, by))
     }
 
     fn find_claim(&self, key: Digest256) -> LedgerFuture<'_, Option<TakenClaim>> {

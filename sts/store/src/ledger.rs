@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::future::try_join_all;
 use sts_types::{Digest256, Jti, StatusWindow, UnixTime};
 
-use crate::record::{Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenClaim, TokenRecord};
+use crate::record::{EarlierUse, Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenClaim, TokenRecord};
 use crate::warning::Warning;
 
 /// A boxed future, because the ledger is chosen at run time.
@@ -31,6 +31,11 @@ pub trait Ledger: Send + Sync + 'static {
     /// Records a token and takes all of `claims`, or does nothing. If one claim is taken already,
     /// the others stay free. Returns only after everything is durable.
     fn issue(&self, record: TokenRecord, claims: Vec<ReplayClaim>) -> LedgerFuture<'_, Issued>;
+
+    /// Takes a claim that comes without a record, for `by`. Of many callers exactly one takes it.
+    /// `None` if it was free, so that it is the caller's now, durably; otherwise the claim as it
+    /// stands.
+    fn take_claim(&self, claim: ReplayClaim, by: EarlierUse) -> LedgerFuture<'_, Option<TakenClaim>>;
 
     /// The claim of that key. `None` if it is free.
     fn find_claim(&self, key: Digest256) -> LedgerFuture<'_, Option<TakenClaim>>;

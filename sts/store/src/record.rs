@@ -23,7 +23,7 @@ pub struct TakenClaim {
     pub earlier_use: Option<EarlierUse>,
 }
 
-/// The exchange that used up a one-use token.
+/// The request that used up a one-use token or proof.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct EarlierUse {
     /// When, in milliseconds since the epoch.

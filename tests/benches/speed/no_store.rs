@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sts_store::{Acceptance, Entry, Issued, Lease, Ledger, LedgerFuture, Listing, ReplayClaim, Revocation};
+use sts_store::{Acceptance, EarlierUse, Entry, Issued, Lease, Ledger, LedgerFuture, Listing, ReplayClaim, Revocation};
 use sts_store::{RuleId, StatusMark, TakenClaim, TokenRecord, Warning};
 use sts_types::{Digest256, Jti, StatusWindow, UnixTime};
 
@@ -15,6 +15,10 @@ fn done<'a, T: Send + 'a>(value: T) -> LedgerFuture<'a, T> {
 impl Ledger for NoStore {
     fn issue(&self, _: TokenRecord, _: Vec<ReplayClaim>) -> LedgerFuture<'_, Issued> {
         done(Issued::Recorded)
+    }
+
+    fn take_claim(&self, _: ReplayClaim, _: EarlierUse) -> LedgerFuture<'_, Option<TakenClaim>> {
+        done(None)
     }
 
     fn find_claim(&self, _: Digest256) -> LedgerFuture<'_, Option<TakenClaim>> {

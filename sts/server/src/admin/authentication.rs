@@ -12,7 +12,7 @@ use sts_service::{Reason, RefusedError};
 use sts_types::rfc;
 
 use super::Right;
-use crate::http::{AdminState, BEARER, Credentials, Failure, credentials, dpop_proofs, from_extensions};
+use crate::http::{AdminState, BEARER, Context, Credentials, Failure, credentials, dpop_proofs, from_extensions};
 
 /// Said to who sent nothing that could be a token.
 const NO_CREDENTIALS: &str = "no token was sent: send the admin token (`admin.token` in `data_dir`), or a token of ours with \
@@ -86,7 +86,8 @@ async fn caller(request: &HttpRequest, state: &AdminState) -> Result<Caller, Fai
     let proofs = dpop_proofs(request);
     let presented = credentials.access_token(&proofs, request.method().as_str(), &uri).ok_or(Reason::InvalidToken)?;
     let scopes = &[rfc::SCOPE_READ, rfc::SCOPE_ADMIN];
-    let own = service.authenticate_token(&service.snapshot(), presented, scopes).await;
+    let request_id = &from_extensions::<Context>(request)?.request_id;
+    let own = service.authenticate_token(&service.snapshot(), presented, scopes, request_id).await;
     let own = own.map_err(Failure::at_resource)?;
     let right = if own.scope().contains(rfc::SCOPE_ADMIN) { Right::Admin } else { Right::Read };
     Ok(Caller { name: own.account().to_string(), right, is_own_token: true })

@@ -28,7 +28,7 @@ mod routing;
 pub(crate) use admin::{AdminState, OPEN_ENDPOINTS};
 pub(crate) use body::{MAX_BODY, RequestBody};
 pub(crate) use client_ip::Proxies;
-pub(crate) use context::from_extensions;
+pub(crate) use context::{Context, from_extensions};
 pub(crate) use credentials::{Credentials, credentials, dpop_proofs};
 pub(crate) use draining::Draining;
 #[cfg(test)]

@@ -17,7 +17,7 @@ use sts_types::AccountId;
 use sts_types::rfc::{self, parameter};
 
 use super::body::RequestBody;
-use super::context::Context;
+use super::context::{Context, from_extensions};
 use super::credentials::{ClientHeader, Credentials, client, credentials, dpop_proofs};
 use super::endpoint::{HttpEndpoint, register};
 use super::failure::{BASIC, BASIC_OR_BEARER};
@@ -317,7 +317,8 @@ async fn authenticate_token(
     let uri = sts_service::endpoint_url(&snapshot.issuer, path);
     let proofs = dpop_proofs(request);
     let presented = credentials.access_token(&proofs, "POST", &uri).ok_or(Reason::InvalidToken)?;
-    let own = state.service.authenticate_token(snapshot, presented, scopes).await;
+    let request_id = &from_extensions::<Context>(request)?.request_id;
+    let own = state.service.authenticate_token(snapshot, presented, scopes, request_id).await;
     Ok(own.map_err(Failure::at_resource)?.account().clone())
 }
 

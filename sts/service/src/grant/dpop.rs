@@ -17,7 +17,7 @@ pub(crate) const OTHER_KEY: RefusedError =
     RefusedError::because(Reason::ProofInvalid, "the DPoP proof is by another key than the token is bound to");
 
 /// The message for a proof that was used before.
-pub(super) const REPLAYED: RefusedError = RefusedError::because(
+pub(crate) const REPLAYED: RefusedError = RefusedError::because(
     Reason::ProofInvalid,
     "the DPoP proof was used before: make a new one, with a new `jti`, for each request",
 );

@@ -61,6 +61,39 @@ pub async fn c057_of_many_issues_that_take_one_claim_exactly_one_is_recorded(rig
     assert_eq!(listed, [format!("t{}", recorded[0])], "what was replayed is not recorded");
 }
 
+fn request(number: u64) -> EarlierUse {
+    EarlierUse { at_millis: number, request_id: RequestId::new(&format!("01J{number:023}")).unwrap() }
+}
+
+/// 100 callers at once, then one more: each loser learns who has it.
+pub async fn dp1_of_many_that_take_a_claim_without_a_record_exactly_one_has_it(rig: &Rig) {
+    let taken = claim(1, START.plus(1000));
+    let attempts = (0..100).map(|number| rig.ledger.take_claim(taken.clone(), request(number)));
+    let outcomes = futures_util::future::join_all(attempts).await;
+    let winners: Vec<u64> = (0..100).filter(|n| matches!(outcomes[*n as usize], Ok(None))).collect();
+    assert_eq!(winners.len(), 1, "{outcomes:?}");
+    let held = TakenClaim { key: taken.key, earlier_use: Some(request(winners[0])) };
+    let losers = outcomes.into_iter().filter_map(Result::unwrap);
+    assert_eq!(losers.filter(|outcome| *outcome == held).count(), 99);
+    assert_eq!(rig.ledger.take_claim(taken, request(100)).await.unwrap(), Some(held));
+    assert_eq!(rig.list(None, None, 200).await, Vec::<String>::new());
+    assert_eq!(rig.ledger.take_claim(claim(2, START.plus(1000)), request(101)).await.unwrap(), None, "another is free");
+}
+
+/// What a record took is taken here, and the other way round.
+pub async fn dp1_a_claim_without_a_record_is_one_with_those_of_records(rig: &Rig) {
+    let (first, second) = (claim(1, START.plus(1000)), claim(2, START.plus(1000)));
+    rig.ledger.issue(record("one", "octo"), vec![first.clone()]).await.unwrap();
+    let taken = rig.ledger.take_claim(first, request(7)).await.unwrap();
+    assert_eq!(taken.map(Issued::Replayed), Some(replayed(1)));
+    assert_eq!(rig.ledger.take_claim(second.clone(), request(8)).await.unwrap(), None);
+    let held = TakenClaim { key: second.key, earlier_use: Some(request(8)) };
+    let issued = rig.ledger.issue(record("two", "octo"), vec![second.clone()]).await.unwrap();
+    assert_eq!(issued, Issued::Replayed(held.clone()));
+    assert_eq!(rig.ledger.find_claim(second.key).await.unwrap(), Some(held));
+    assert!(rig.look_up("two").await.is_none());
+}
+
 /// The claim outlives the subject token by leeway and margin, to the last second.
 pub async fn c058_a_claim_stands_to_its_last_second(rig: &Rig) {
     let taken = claim(1, START.plus(960));

@@ -54,6 +54,8 @@ macro_rules! contract_tests {
             a_jti_is_one_exact_text
             c146_a_second_record_of_a_jti_is_refused_and_spends_no_claim
             c057_of_many_issues_that_take_one_claim_exactly_one_is_recorded
+            dp1_of_many_that_take_a_claim_without_a_record_exactly_one_has_it
+            dp1_a_claim_without_a_record_is_one_with_those_of_records
             c058_a_claim_stands_to_its_last_second
             c059_claims_of_different_keys_do_not_meet
             c059_of_several_claims_one_that_is_taken_leaves_the_others_free_and_nothing_recorded
