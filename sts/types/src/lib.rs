@@ -33,8 +33,8 @@ pub use ip_network::IpNetwork;
 pub use issuer_template::{IssuerTemplate, TemplateError, VariableSpec};
 pub use issuers::Issuers;
 pub use names::{
-    AccountId, AccountName, ApiKeyId, ApiName, Audience, EntryName, IdentityName, Issuer, Jti, KeyThumbprint, Kid,
-    NameError, RequestId, Scope, ScopeSet, Subject, TeamName, is_uuid,
+    AccountId, AccountName, ApiKeyId, ApiName, Audience, DirectoryName, EntryName, IdentityName, Issuer, Jti,
+    KeyThumbprint, Kid, NameError, RequestId, Scope, ScopeSet, Subject, TeamName, is_uuid,
 };
 pub use nearest::nearest;
 pub use origin::{JsonPointer, Located, ObjectKind, ObjectPointer, ObjectRef, Origin};

@@ -121,6 +121,10 @@ name! {
     EntryName, |text| grammar(text, "an issuer entry's name is `[a-z0-9][a-z0-9._-]{0,62}`")
 }
 name! {
+    /// The name of a directory that group memberships come from.
+    DirectoryName, |text| grammar(text, "a directory's name is `[a-z0-9][a-z0-9._-]{0,62}`")
+}
+name! {
     /// A service account's username.
     AccountName, |text| grammar(text, "a service account's name is `[a-z0-9][a-z0-9._-]{0,62}`")
 }
