@@ -14,6 +14,7 @@
 
 mod config;
 mod corpus;
+mod directory_server;
 mod exposition;
 mod fake_issuer;
 mod forge;
@@ -29,10 +30,14 @@ mod redis;
 mod redis_groups;
 mod redis_tls;
 mod run;
+mod samba;
 mod server;
 mod shifted_clock;
+mod slapd;
 mod status;
+mod tls_files;
 mod verifier;
+mod watchdog;
 
 pub use config::{Config, Site};
 pub use corpus::{Sample, claims_samples, corpus_file, corpus_json, recorded_token};
@@ -51,8 +56,10 @@ pub use redis::{RedisReply, RedisServer};
 pub use redis_groups::{RedisCluster, RedisPair};
 pub use redis_tls::RedisCertificates;
 pub use run::{Finished, Sts};
+pub use samba::Samba;
 pub use server::{Server, exchange_request};
 pub use shifted_clock::ShiftedClock;
+pub use slapd::Slapd;
 pub use status::StatusPlace;
 pub use sts_jose::{Algorithm, base64url, decode_base64url};
 pub use verifier::{OwnToken, verify_offline};

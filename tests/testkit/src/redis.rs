@@ -2,10 +2,11 @@
 //! with ours.
 
 use crate::until;
+use crate::watchdog::watchdog;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -241,15 +242,6 @@ fn free_port() -> u16 {
             return port;
         }
     }
-}
-
-/// Ends the server when this process ends without dropping it. Its standard input is a pipe that
-/// closes with this process.
-fn watchdog(server: &Child, directory: &Path) -> Child {
-    let script = r#"read -r _; kill -9 "$1" && rm -rf "$2""#;
-    let mut command = Command::new("sh");
-    command.args(["-c", script, "watchdog", &server.id().to_string()]).arg(directory);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 fn ask(reader: &mut BufReader<TcpStream>, parts: &[&str]) -> std::io::Result<RedisReply> {

@@ -1,8 +1,6 @@
 //! Certificates for a Redis with TLS and client certificates.
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use crate::tls_files::write_certificates;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -15,27 +13,8 @@ impl RedisCertificates {
     #[must_use]
     pub fn make() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.distinguished_name.push(DnType::CommonName, "authority");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let write = |name: &str, text: String| {
-            let mut options = std::fs::OpenOptions::new();
-            let mut file = options.write(true).create_new(true).mode(0o600).open(directory.path().join(name)).unwrap();
-            file.write_all(text.as_bytes()).unwrap();
-        };
-        write("ca.crt", authority.pem());
-        for (name, subjects) in
-            [("server", vec!["127.0.0.1".to_owned(), "localhost".to_owned()]), ("client", vec!["sts".to_owned()])]
-        {
-            let key = KeyPair::generate().unwrap();
-            let mut params = CertificateParams::new(subjects).unwrap();
-            // A certificate with the authority's name would count as self-signed.
-            params.distinguished_name.push(DnType::CommonName, name);
-            let certificate = params.signed_by(&key, &authority).unwrap();
-            write(&format!("{name}.crt"), certificate.pem());
-            write(&format!("{name}.key"), key.serialize_pem());
-        }
+        let server = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
+        write_certificates(directory.path(), &[("server", server), ("client", vec!["sts".to_owned()])]);
         Self(directory)
     }
 
