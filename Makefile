@@ -26,7 +26,7 @@ pgo: ## the server by profile-guided optimisation, trained by the benches, into 
 bench-parts: ## measured times of signatures, decisions, the store, reloads and floods
 	$(CARGO) bench --locked --package sts-jose --package sts-policy --package sts-token --package jwks-cache --bench '*'
 	$(CARGO) bench --locked --package sts-store-redis --bench store
-	$(CARGO) bench --locked --package sts --bench start --bench scale --bench storm --bench hostile
+	$(CARGO) bench --locked --package sts --bench start --bench scale --bench managed --bench storm --bench hostile
 
 instructions: ## instructions of the parts of an exchange, compared with tests/benches/instructions.tsv; STS_BLESS=1 writes that
 	.ci/prerequisites valgrind
