@@ -58,11 +58,7 @@ impl RuleSet {
         delegation::check(spec, &accounts, &mut findings);
         accounts.extend(accounts::compile(spec, &apis, &mut findings));
         let entries = entries(spec, &accounts);
-        let mut account_by_name = HashMap::new();
-        for (index, account) in accounts.iter().enumerate() {
-            account_by_name.insert(account.granted.name.as_str().into(), index);
-            account_by_name.insert(account.granted.id.as_str().into(), index);
-        }
+        let account_by_name = by_name(&accounts);
         let has_errors = findings.has_errors();
         let findings = findings.into_vec();
         if has_errors {
@@ -117,6 +113,20 @@ fn lifetimes(spec: &Spec, findings: &mut Findings) {
         let identities = account.identities.iter().filter_map(|identity| identity.ttl.as_ref());
         account.ttl.iter().chain(identities).for_each(&mut check);
     }
+}
+
+/// The index of each account by its username and by its id.
+fn by_name(accounts: &[Account]) -> HashMap<Arc<str>, usize> {
+    let mut by_name = HashMap::with_capacity(accounts.len());
+    for (index, account) in accounts.iter().enumerate() {
+        let (name, id) = (account.granted.name.as_str(), account.granted.id.as_str());
+        by_name.insert(name.into(), index);
+        // Mostly they are the same.
+        if id != name {
+            by_name.insert(id.into(), index);
+        }
+    }
+    by_name
 }
 
 /// The issuer entries, each with the audiences and the index of the identities that name it.

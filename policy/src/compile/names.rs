@@ -13,12 +13,12 @@ use crate::{IssuerSpec, PresetSource, Spec};
 /// Reports every collision, with our own names, too. The names of `kept` accounts, which were compiled
 /// before, are taken first: a collision is the fault of what is new.
 pub(super) fn check(spec: &Spec, kept: &[Account], findings: &mut Findings) {
-    let mut names = Names { taken: HashMap::with_capacity(2 * kept.len()), findings };
+    let mut names = Names { taken: HashMap::with_capacity(kept.len()), findings };
     for (index, account) in kept.iter().enumerate() {
-        names.taken.insert(account.granted.name.as_str().to_owned(), ("service account", Some(index)));
+        names.taken.insert(account.granted.name.as_str(), ("service account", Some(index)));
         let id = account.granted.id.as_str();
         if id != account.granted.name.as_str() {
-            names.taken.insert(id.to_owned(), ("service account's id", Some(index)));
+            names.taken.insert(id, ("service account's id", Some(index)));
         }
     }
     for api in &spec.apis {
@@ -103,12 +103,12 @@ fn difference(issuer: &str, ours: &str) -> &'static str {
 }
 
 struct Names<'a> {
-    taken: HashMap<String, (&'static str, Option<usize>)>,
+    taken: HashMap<&'a str, (&'static str, Option<usize>)>,
     findings: &'a mut Findings,
 }
 
-impl Names<'_> {
-    fn take(&mut self, name: &str, kind: &'static str, origin: Origin, account: Option<usize>) {
+impl<'a> Names<'a> {
+    fn take(&mut self, name: &'a str, kind: &'static str, origin: Origin, account: Option<usize>) {
         if name == BUILT_IN {
             let message = format!("the name {} is reserved for the built-in API", quoted(name));
             self.findings.error(CheckCode::ReservedName, origin, message, "choose another name".to_owned());
@@ -116,7 +116,7 @@ impl Names<'_> {
         }
         match self.taken.get(name) {
             None => {
-                self.taken.insert(name.to_owned(), (kind, account));
+                self.taken.insert(name, (kind, account));
             }
             // The id of an account may equal its own username.
             Some((_, owner)) if owner.is_some() && *owner == account => {}
