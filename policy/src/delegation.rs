@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sts_types::{AccountId, IdentityName};
 
 use crate::account::Account;
-use crate::identity::ConditionCache;
+use crate::identity::{ConditionCache, EvaluationContext, Identity};
 use crate::ruleset::RuleSet;
 use crate::{Facts, GrantedAccount, Replay};
 
@@ -29,6 +29,8 @@ pub enum ActorError {
     NotAnActor,
     /// The actor's token is of several accounts that may.
     Ambiguous,
+    /// The actor's token is of the account itself. Nobody acts for themselves, even if listed.
+    Itself,
 }
 
 impl RuleSet {
@@ -43,10 +45,7 @@ impl RuleSet {
         let entry = context.entry.ok_or(ActorError::NotAnActor)?;
         let mut found: Option<Actor> = None;
         for account in self.actors(subject)? {
-            let is_open = account.terms.window.is_open(facts.now);
-            let matching =
-                || account.identities.iter().find(|identity| identity.matches(&account.terms.window, &context));
-            let Some(identity) = is_open.then(matching).flatten() else { continue };
+            let Some(identity) = matching(account, &context) else { continue };
             if found.is_some() {
                 return Err(ActorError::Ambiguous);
             }
@@ -56,7 +55,10 @@ impl RuleSet {
                 replay: identity.rule(entry).map(|rule| rule.replay).unwrap_or_default(),
             });
         }
-        found.ok_or(ActorError::NotAnActor)
+        found.ok_or_else(|| {
+            let is_itself = self.account_of_id(subject).is_some_and(|(_, own)| matching(own, &context).is_some());
+            if is_itself { ActorError::Itself } else { ActorError::NotAnActor }
+        })
     }
 
     /// The account of id `actor`, which may act for `subject`.
@@ -65,6 +67,9 @@ impl RuleSet {
     /// If it may not.
     pub fn may_act(&self, subject: &AccountId, actor: &AccountId) -> Result<Arc<GrantedAccount>, ActorError> {
         let mut actors = self.actors(subject)?.into_iter();
+        if actor == subject {
+            return Err(ActorError::Itself);
+        }
         let actor = actors.find(|account| account.granted.id == *actor).ok_or(ActorError::NotAnActor)?;
         Ok(Arc::clone(&actor.granted))
     }
@@ -77,9 +82,9 @@ impl RuleSet {
         self.accounts.iter().any(|subject| subject.terms.actors.iter().any(|name| names.contains(&&**name)))
     }
 
-    /// The accounts that may act for `subject`, each once.
+    /// The accounts that may act for `subject`, each once, and never the account itself.
     fn actors(&self, subject: &AccountId) -> Result<Vec<&Account>, ActorError> {
-        let (_, subject) = self.account_of_id(subject).ok_or(ActorError::NoDelegation)?;
+        let (own, subject) = self.account_of_id(subject).ok_or(ActorError::NoDelegation)?;
         if subject.terms.actors.is_empty() {
             return Err(ActorError::NoDelegation);
         }
@@ -87,8 +92,16 @@ impl RuleSet {
             subject.terms.actors.iter().filter_map(|name| self.account_by_name.get(name.as_ref()).copied()).collect();
         indices.sort_unstable();
         indices.dedup();
+        indices.retain(|index| *index != own);
         Ok(indices.into_iter().filter_map(|index| self.accounts.get(index)).collect())
     }
+}
+
+/// The identity of an account that is open now, by which it accepts the token.
+fn matching<'a>(account: &'a Account, context: &EvaluationContext<'_>) -> Option<&'a Identity> {
+    let window = &account.terms.window;
+    let matches = || account.identities.iter().find(|identity| identity.matches(window, context));
+    window.is_open(context.now).then(matches).flatten()
 }
 
 #[cfg(test)]
@@ -103,7 +116,7 @@ mod tests {
     fn rules() -> RuleSet {
         let allowing = |actors: &[&str]| AccountSpec {
             actors: actors.iter().map(|actor| at((*actor).to_owned())).collect(),
-            ..account("octo", vec![])
+            ..account("octo", vec![subject("main", "repo:acme/octo:ref:refs/heads/main")])
         };
         let robots = || vec![subject("main", "repo:acme/robot:ref:refs/heads/main")];
         let both = vec![
@@ -113,7 +126,7 @@ mod tests {
         let mut robot = with_id(account("robot", robots()), UUID);
         robot.identities.push(subject("shared", "repo:acme/shared:ref:refs/heads/main"));
         let spec: Spec = spec(vec![
-            allowing(&["robot", UUID, "twin", "idle"]),
+            allowing(&["robot", UUID, "twin", "idle", "octo"]),
             robot,
             account("twin", both),
             AccountSpec {
@@ -138,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_actor_is_one_listed_account_whose_identity_matches() {
+    fn c083_an_actor_is_one_listed_account_whose_identity_matches_and_never_the_account_itself() {
         for (subject, repository, wanted) in [
             ("octo", "robot", Ok(format!("{UUID}/main"))),
             ("octo", "twin", Ok("twin/main".to_owned())),
@@ -146,6 +159,8 @@ mod tests {
             ("octo", "idle", Err(ActorError::NotAnActor)),
             ("octo", "other", Err(ActorError::NotAnActor)),
             ("octo", "stranger", Err(ActorError::NotAnActor)),
+            // It lists itself.
+            ("octo", "octo", Err(ActorError::Itself)),
             ("twin", "robot", Err(ActorError::NoDelegation)),
             ("nobody", "robot", Err(ActorError::NoDelegation)),
         ] {
@@ -154,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn an_actor_that_is_known_by_its_id_is_listed_or_refused() {
+    fn c083_an_actor_that_is_known_by_its_id_is_listed_or_refused() {
         let (rules, id) = (rules(), |id: &str| AccountId::new(id).unwrap());
         for (subject, actor, wanted) in [
             ("octo", UUID, Ok(())),
@@ -162,7 +177,7 @@ mod tests {
             // A token names an account by its id.
             ("octo", "robot", Err(ActorError::NotAnActor)),
             ("octo", "other", Err(ActorError::NotAnActor)),
-            ("octo", "octo", Err(ActorError::NotAnActor)),
+            ("octo", "octo", Err(ActorError::Itself)),
             ("other", "octo", Err(ActorError::NoDelegation)),
         ] {
             assert_eq!(rules.may_act(&id(subject), &id(actor)).map(|_| ()), wanted, "{subject} {actor}");

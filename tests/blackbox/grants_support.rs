@@ -100,3 +100,11 @@ pub(crate) fn proof_for<'a>(key: &'a Key, path: &str, access: &str) -> Forge<'a>
     let digest = sts_jose::sha256(access.as_bytes());
     proof(key).claim("htu", format!("{US}{path}")).claim("ath", sts_testkit::base64url(&digest.0))
 }
+
+/// A new API key of `account`.
+pub(crate) fn api_key(server: &Server, account: &str, body: &Value) -> String {
+    let path = format!("/admin/v1/service-accounts/{account}/api-keys");
+    let created = server.send_admin(Request::post_json(&path, body));
+    assert_eq!(created.status, 201, "{}", created.text());
+    created.json()["key"].as_str().unwrap().to_owned()
+}

@@ -47,7 +47,7 @@ pub use endpoint_auth::{AuthorizationScheme, Origin, PresentedAccessToken};
 pub use event::{DecisionEvent, EVENT_VERSION, EventSink, Outcome};
 pub use event_schema::event_schema;
 pub use explain::{ExplainError, Explanation, Presented, WouldMint, explain};
-pub use grant::{Exchanged, GrantType, NO_CLIENT_AUTHENTICATION, endpoint_url};
+pub use grant::{Exchanged, GrantType, NO_CLIENT_AUTHENTICATION, NOT_BASIC, endpoint_url};
 pub use introspect::{Caller, Introspection};
 pub use issuer_keys::{
     Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeySetView, KeyUnavailable, KeyView, KeysFailure, KeysView,

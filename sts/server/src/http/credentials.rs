@@ -3,9 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header;
 use data_encoding::BASE64;
-use sts_service::{
-    AuthorizationScheme, BasicCredentials, NO_CLIENT_AUTHENTICATION, PresentedAccessToken, Reason, RefusedError,
-};
+use sts_service::{AuthorizationScheme, BasicCredentials, NOT_BASIC, PresentedAccessToken, Reason, RefusedError};
 use zeroize::Zeroizing;
 
 use super::Failure;
@@ -98,7 +96,7 @@ pub(super) fn client(request: &HttpRequest) -> Result<ClientHeader, Failure> {
         Ok(Credentials::PublicClient(Some(client_id))) => Ok(ClientHeader::Name(client_id)),
         Ok(Credentials::Basic(readings)) => Ok(ClientHeader::Secret(readings)),
         Ok(Credentials::Bearer(_) | Credentials::Dpop(_)) | Err(_) => {
-            Err(RefusedError::because(Reason::InvalidClient, NO_CLIENT_AUTHENTICATION).into())
+            Err(RefusedError::because(Reason::InvalidClient, NOT_BASIC).into())
         }
     }
 }

@@ -43,6 +43,10 @@ use token_exchange::TokenExchange;
 /// Parses the request of one grant.
 type Parse = for<'a, 'b> fn(&'a Parameters<'b>) -> Result<GrantRequest<'a>, RefusedError>;
 
+/// The message for an `Authorization` header that no grant takes.
+pub const NOT_BASIC: &str = "no grant takes this Authorization header: send no credentials, and name the service account as `client_id`; or \
+                             send its name and an API key as Basic, with the grant `client_credentials`";
+
 /// The message for credentials that the request's grant does not take.
 pub const NO_CLIENT_AUTHENTICATION: &str =
     "this grant takes no client authentication: send no credentials, and name the service account as `client_id`";

@@ -153,6 +153,10 @@ fn actor(account: &str, error: DelegationError) -> Diagnosis {
         ))
         .at("delegation")
         .fix("present an access token of the actor's account as `actor_token`"),
+        DelegationError::Actor(ActorError::Itself) => {
+            at_token(&format!("the actor token is of account `{account}` itself, which needs nobody to act for it"))
+                .fix("send no `actor_token`, or that of another account")
+        }
         DelegationError::MayAct => {
             found("`may_act` of the subject token names somebody else than the actor token".to_owned())
                 .at("may_act")

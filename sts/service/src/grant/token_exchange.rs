@@ -68,6 +68,13 @@ pub(super) fn parse<'a>(parameters: &'a Parameters<'_>) -> Result<GrantRequest<'
         }
         (true, _) => Some(TypedToken::read(parameters, parameter::ACTOR_TOKEN, parameter::ACTOR_TOKEN_TYPE)?),
     };
+    // One token shows one party, even if several accounts accept it.
+    if actor.is_some() && parameters.one(parameter::ACTOR_TOKEN)? == parameters.one(parameter::SUBJECT_TOKEN)? {
+        return Err(RefusedError::on_parameter(
+            parameter::ACTOR_TOKEN,
+            "is the subject token: send the token of who acts, or none",
+        ));
+    }
     match parameters.one(parameter::REQUESTED_TOKEN_TYPE)? {
         None | Some(rfc::TOKEN_TYPE_ACCESS_TOKEN | rfc::TOKEN_TYPE_JWT) => {}
         Some(_) => {
@@ -162,6 +169,7 @@ mod tests {
                 Some(RequestMalformed),
             ),
             (&[("actor_token", ""), ("actor_token_type", rfc::TOKEN_TYPE_JWT)], Some(RequestMalformed)),
+            (&[("actor_token", "t"), ("actor_token_type", rfc::TOKEN_TYPE_ID_TOKEN)], Some(RequestMalformed)),
             (&[("actor_token", "")], None),
             (&[("requested_token_type", rfc::TOKEN_TYPE_JWT)], None),
             (&[("requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token")], Some(RequestMalformed)),
