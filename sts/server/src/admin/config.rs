@@ -49,11 +49,6 @@ impl Operation for ShowConfig {
     }
 
     async fn run(self, state: &AppState, _: &Caller) -> Result<Value, OperationError> {
-        let objects = |kind: ObjectKind| -> Result<Map<String, Value>, OperationError> {
-            let page = managed::page(state, kind, None, usize::MAX, |_| true)?;
-            let in_force = page.items.into_iter().filter(|object| object.not_in_force.is_none());
-            Ok(in_force.map(|object| (object.name, Value::Object(object.spec))).collect())
-        };
         let mut document = managed::rules(state)?.ask(|compiled| {
             let mut document = settings(&compiled.settings, &compiled.rules.frame().tokens);
             document.insert("generation".to_owned(), json!(compiled.generation));
@@ -62,7 +57,10 @@ impl Operation for ShowConfig {
             document
         });
         for kind in ObjectKind::ALL {
-            document.insert(kind.key().to_owned(), Value::Object(objects(kind)?));
+            let page = managed::page(state, kind, None, usize::MAX, |_| true).await?;
+            let in_force = page.items.into_iter().filter(|object| object.not_in_force.is_none());
+            let objects = in_force.map(|object| (object.name, Value::Object(object.spec))).collect();
+            document.insert(kind.key().to_owned(), Value::Object(objects));
         }
         let count = managed::engine(state)?.view().objects.len();
         if let Some(Value::Object(sources)) = document.get_mut("sources") {

@@ -1,5 +1,6 @@
 //! What the resources of objects share: the objects of both sources, and changes of those in the store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -112,17 +113,31 @@ pub(super) fn engine(state: &AppState) -> Result<Arc<ManagedObjects>, OperationE
     state.managed().ok_or(OperationError::StoreUnavailable("this server has no managed objects"))
 }
 
-/// The objects of one kind that fit, in the order of their names, after `after`. One that a file declares comes before the one in
+/// The objects of one kind that match, in the order of their names, after `after`. One that a file declares comes before the one in
 /// the store that it shadows, on the same page.
-pub(super) fn page(
+pub(super) async fn page(
     state: &AppState,
     kind: ObjectKind,
-    after: Option<&str>,
+    after: Option<String>,
     limit: usize,
-    fits: impl Fn(&View<'_>) -> bool,
+    matches: impl Fn(&View<'_>) -> bool + Send + 'static,
 ) -> Result<ObjectPage, OperationError> {
     let engine = engine(state)?;
     let (view, declared) = (engine.view(), engine.rules().declared());
+    // A search reads every document. Other requests must not wait for that.
+    let page = move || matching(&view, &declared, kind, after.as_deref(), limit, matches);
+    let page = tokio::task::spawn_blocking(page).await;
+    page.map_err(|error| OperationError::Failed(format!("the objects were not listed: {error}")))
+}
+
+fn matching(
+    view: &ManagedView,
+    declared: &BTreeMap<ObjectKey, Declared>,
+    kind: ObjectKind,
+    after: Option<&str>,
+    limit: usize,
+    matches: impl Fn(&View<'_>) -> bool,
+) -> ObjectPage {
     let first = key(kind, after.unwrap_or_default());
     let is_next = |own: &&ObjectKey| own.kind == first.kind && after.is_none_or(|after| own.name.as_str() > after);
     let mut files = declared.range(first.clone()..).filter(|(own, _)| is_next(own)).peekable();
@@ -130,23 +145,23 @@ pub(super) fn page(
     let mut page = ObjectPage::default();
     loop {
         let is_file_first = match (files.peek(), stored.peek()) {
-            (None, None) => return Ok(page),
+            (None, None) => return page,
             (Some((file, _)), Some((own, _))) => file <= own,
             (file, _) => file.is_some(),
         };
         let object = if is_file_first {
             files.next().map(|(key, declared)| of_file(kind, &key.name, declared))
         } else {
-            stored.next().map(|(key, held)| of_store(kind, key, held, &view, declared.contains_key(key)))
+            stored.next().map(|(key, held)| of_store(kind, key, held, view, declared.contains_key(key)))
         };
-        let Some(object) = object else { return Ok(page) };
-        if !fits(&View { name: &object.name, source: object.source, spec: &object.spec }) {
+        let Some(object) = object else { return page };
+        if !matches(&View { name: &object.name, source: object.source, spec: &object.spec }) {
             continue;
         }
         let last = page.items.last().map(|last: &Object| last.name.clone());
         if page.items.len() >= limit && last.as_ref() != Some(&object.name) {
             page.next = last;
-            return Ok(page);
+            return page;
         }
         page.items.push(object);
     }

@@ -81,8 +81,9 @@ impl<K: Kind> Operation for ListObjects<K> {
         let query = self.query;
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
         let wanted = query.q.as_deref().map(str::to_lowercase);
-        let fits = |object: &managed::View<'_>| fits(&query, wanted.as_deref(), object);
-        managed::page(state, K::KIND, query.after.as_deref(), limit, fits)
+        let after = query.after.clone();
+        let matches = move |object: &managed::View<'_>| matches(&query, wanted.as_deref(), object);
+        managed::page(state, K::KIND, after, limit, matches).await
     }
 
     fn query_parameters() -> Vec<Parameter> {
@@ -90,7 +91,7 @@ impl<K: Kind> Operation for ListObjects<K> {
     }
 }
 
-fn fits(query: &ObjectQuery, text: Option<&str>, object: &managed::View<'_>) -> bool {
+fn matches(query: &ObjectQuery, text: Option<&str>, object: &managed::View<'_>) -> bool {
     let has = |key: &str, wanted: &str| match object.spec.get(key) {
         Some(Value::Array(items)) => items.iter().any(|item| item == wanted),
         Some(value) => value == wanted,
