@@ -223,10 +223,12 @@ impl RuleBase {
         let fresh = Snapshot { api_keys: keys, ..snapshot(&compiled, issuers.clone()) };
         let old = self.state.service.swap(fresh);
         self.state.issuers.send_replace(issuers);
-        // Only after it is true.
-        if changed.is_empty() {
+        // Only after it is true. A change of managed objects may take in an edit of the files that no
+        // reload has seen yet.
+        if changed.is_empty() || base.beside.files != in_force.base.beside.files {
             log_changes(&in_force.compiled, &compiled, &certificates, &warnings);
-        } else {
+        }
+        if !changed.is_empty() {
             log_managed(&compiled.generation, changed);
         }
         let shadowed = |base: &Base| base.beside.shadowed.clone();

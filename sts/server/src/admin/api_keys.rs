@@ -126,7 +126,7 @@ async fn create(
 ) -> Result<ApiKeyCreated, OperationError> {
     let engine = managed::engine(state)?;
     let request = requested(account, new)?;
-    let created = engine.create_api_key(request, &managed::author(caller), &state.service).await;
+    let created = engine.create_api_key(request, &caller.author, &state.service).await;
     let created = created.map_err(|error| match error {
         ApiKeyError::Disabled => OperationError::NotManaged(format!("{error}; no key was created")),
         ApiKeyError::UnknownAccount => managed::no_such_object(state, ObjectKind::ServiceAccount, account, None),
@@ -329,7 +329,7 @@ impl Operation for RevokeApiKey {
                 "an API key's id is the 12 letters and digits after `sts_`; no key was revoked".to_owned(),
             ));
         };
-        let author = managed::author(caller);
+        let author = caller.author.clone();
         let revoked = managed::engine(state)?.revoke_api_key(&self.account, &id, &author).await;
         revoked.map_err(|error| managed::write_error(state, error, &Place::Listed(&[])))
     }

@@ -8,6 +8,7 @@ use actix_web::http::header;
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, FromRequest, HttpMessage as _, HttpRequest};
+use sts_service::manage::Author;
 use sts_service::{Reason, RefusedError};
 use sts_types::rfc;
 
@@ -21,17 +22,20 @@ const NO_CREDENTIALS: &str = "no token was sent: send the admin token (`admin.to
 /// Who asks, and what they may.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// For the log and for records: `admin token`, or the account of a token of ours.
-    pub(super) name: String,
+    /// Under whose name a change is kept. The holder of a token of ours must never make what outlives it.
+    pub(super) author: Author,
     right: Right,
-    /// Whether it is a token of ours, which must never make what outlives it.
-    pub(super) is_own_token: bool,
 }
 
 impl Caller {
     /// The command line, where no server runs.
     pub(crate) fn command_line() -> Self {
-        Self { name: "command line".to_owned(), right: Right::Admin, is_own_token: false }
+        Self { author: Author::Person("command line".to_owned()), right: Right::Admin }
+    }
+
+    /// For the log and for records: `admin token`, or the account of a token of ours.
+    pub(super) fn name(&self) -> &str {
+        self.author.name()
     }
 
     /// Refuses a caller who may only read where `right` is that of administrators.
@@ -68,7 +72,7 @@ async fn caller(request: &HttpRequest, state: &AdminState) -> Result<Caller, Fai
     let credentials = credentials(request)?;
     match &credentials {
         Credentials::Bearer(token) if state.token.is(token) => {
-            return Ok(Caller { name: "admin token".to_owned(), right: Right::Admin, is_own_token: false });
+            return Ok(Caller { author: Author::Person("admin token".to_owned()), right: Right::Admin });
         }
         Credentials::Bearer(_) | Credentials::Dpop(_) => {}
         // No error code for a caller without a bearer token (RFC 6750 section 3.1).
@@ -90,5 +94,5 @@ async fn caller(request: &HttpRequest, state: &AdminState) -> Result<Caller, Fai
     let own = service.authenticate_token(&service.snapshot(), presented, scopes, request_id).await;
     let own = own.map_err(Failure::at_resource)?;
     let right = if own.scope().contains(rfc::SCOPE_ADMIN) { Right::Admin } else { Right::Read };
-    Ok(Caller { name: own.account().to_string(), right, is_own_token: true })
+    Ok(Caller { author: Author::Token(own.account().clone()), right })
 }

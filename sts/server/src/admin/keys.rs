@@ -85,9 +85,9 @@ impl Operation for RotateKeys {
         let rotated = state.service.keyring().rotate(state.service.clock().now());
         let made = rotated.map_err(|error| OperationError::Failed(error.to_string()))?;
         if made.is_empty() {
-            tracing::info!(by = %caller.name, "signing keys not rotated: their successors wait already");
+            tracing::info!(by = caller.name(), "signing keys not rotated: their successors wait already");
         } else {
-            tracing::warn!(by = %caller.name, made = %logged(&made), "signing keys rotated");
+            tracing::warn!(by = caller.name(), made = %logged(&made), "signing keys rotated");
         }
         Ok(SigningKeys { keys: keys(&state.service), made: Some(made) })
     }

@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 use sts_api::{ChangedVerdict, DryRun, Effect, Finding, NotInForce, Object, ObjectPage, ObjectSource, Written};
 use sts_service::Snapshot;
 use sts_service::manage::{
-    Author, Declared, EffectCase, FindingPlace, HeldObject, ManagedObjects, ManagedView, ObjectFinding,
-    RequestedChange, WriteError, key_of, rule_kind,
+    Declared, EffectCase, FindingPlace, HeldObject, ManagedObjects, ManagedView, ObjectFinding, RequestedChange,
+    WriteError, key_of, rule_kind,
 };
 use sts_store::ObjectKey;
-use sts_types::{AccountId, CheckCode, ObjectKind, ObjectRef, nearest};
+use sts_types::{CheckCode, ObjectKind, ObjectRef, nearest};
 
 use super::{Caller, OperationError, store_unavailable};
 use crate::app_state::AppState;
@@ -323,13 +323,6 @@ pub(super) fn no_such_object(
     OperationError::NotFound(format!("there is no {managed}{} `{}`{near}", kind.noun(), name.escape_debug()))
 }
 
-pub(super) fn author(caller: &Caller) -> Author {
-    match AccountId::new(&caller.name) {
-        Ok(account) if caller.is_own_token => Author::Token(account),
-        _ => Author::Person(caller.name.clone()),
-    }
-}
-
 /// Makes all changes, or none, and has them in force before it answers.
 pub(super) async fn write(
     state: &AppState,
@@ -341,10 +334,10 @@ pub(super) async fn write(
     let names: Vec<String> = changes.iter().map(|change| format!("{}/{}", change.kind.name(), change.name)).collect();
     let engine = engine(state)?;
     let requested = changes.into_iter().map(|change| change.requested(&engine.view())).collect();
-    let written = engine.write(requested, &author(caller), dry_run).await;
+    let written = engine.write(requested, &caller.author, dry_run).await;
     let written = written.map_err(|error| write_error(state, error, place))?;
     if !dry_run {
-        tracing::info!(by = %caller.name, objects = %json!(names), "managed objects were changed");
+        tracing::info!(by = caller.name(), objects = %json!(names), "managed objects were changed");
     }
     Ok(Outcome {
         findings: written.warnings.iter().map(|own| finding(own, place)).collect(),

@@ -94,7 +94,7 @@ impl Operation for UndoRevocationRule {
         let undone = state.service.undo_rule(id).await;
         let undone = undone.map_err(|error| store_unavailable(&error, self.not_done()))?.ok_or_else(unknown)?;
         let undone = UndoneRule { undone: revocation(undone.undone), coverage: coverage(undone.coverage) };
-        tracing::warn!(undone = %logged(&undone), by = %caller.name, "a revocation rule was taken back");
+        tracing::warn!(undone = %logged(&undone), by = caller.name(), "a revocation rule was taken back");
         Ok(undone)
     }
 }

@@ -65,7 +65,7 @@ impl Operation for RevokeTokens {
     async fn run(self, state: &AppState, caller: &Caller) -> Result<Revoked, OperationError> {
         let (dry_run, not_done) = (self.0.dry_run, self.not_done());
         let undone = |text: &dyn std::fmt::Display| format!("{text}; nothing was revoked");
-        match state.service.revoke(&state.service.snapshot(), request(*self.0), &caller.name).await {
+        match state.service.revoke(&state.service.snapshot(), request(*self.0), caller.name()).await {
             Ok(done) => {
                 let revoked = Revoked {
                     revocation: done.revocation.map(revocation),

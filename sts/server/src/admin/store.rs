@@ -51,7 +51,10 @@ impl Operation for AcceptEpoch {
         if accepted {
             // The caller finds the server ready as soon as it has the answer.
             let _ = state.store.look(&state.service).await;
-            tracing::warn!(by = %caller.name, "the store was accepted as it is: what was revoked and is forgotten has come back");
+            tracing::warn!(
+                by = caller.name(),
+                "the store was accepted as it is: what was revoked and is forgotten has come back"
+            );
         }
         Ok(Acceptance { accepted })
     }

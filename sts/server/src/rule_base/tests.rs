@@ -515,6 +515,8 @@ async fn a_token_is_refused_before_a_file_that_its_change_names_is_opened() {
     assert!(matches!(set, Err(WriteError::InteractiveRequired(_))), "{set:?}");
     own.write(vec![api(secret, "Mail")]).await.unwrap();
     own.managed.write(vec![api(secret, "Mail again")], &token(), false).await.unwrap();
+    let removed = own.managed.write(vec![api(None, "Mail again")], &token(), false).await;
+    assert!(matches!(removed, Err(WriteError::InteractiveRequired(_))), "{removed:?}");
 }
 
 #[tokio::test]

@@ -49,9 +49,9 @@ pub(super) fn needs_person_unread(
             }
             (ObjectKind::Issuers, _) => Some(format!("issuer entry `{name}` decides who gets in")),
             (ObjectKind::Apis, RequestedChange::Put { key, spec, .. }) => {
-                let file = spec.get(SECRET_FILE)?;
-                let is_new = held(key).is_none_or(|held| held.get(SECRET_FILE) != Some(file));
-                is_new.then(|| format!("API `{name}` names a secret file of this machine"))
+                let had = held(key).and_then(|held| held.get(SECRET_FILE).cloned());
+                let differs = had.as_ref() != spec.get(SECRET_FILE);
+                differs.then(|| format!("it changes which secret file of this machine API `{name}` has"))
             }
             _ => None,
         }
