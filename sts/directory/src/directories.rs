@@ -1,23 +1,30 @@
 //! All directories of a server: their refresh in the background, and what they said last.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use moka::sync::Cache;
 use sts_types::{Clock, DirectoryName, Entropy, Seal, UnixTime};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
 use crate::failure::{DirectoryError, FailureCause};
 use crate::group_ref::GroupRef;
+use crate::kept::{Kept, KeptGroup, KeptLogin};
+use crate::known::{KnownDirectory, KnownGroup};
 use crate::login::Login;
 use crate::membership::{GroupState, Membership, MembershipState, Memberships};
-use crate::spec::{DirectoriesSpec, LinkedGroup};
+use crate::refresh::{Outcome, Request, refresh};
+use crate::spec::{DirectoriesSpec, DirectorySpec, LinkedGroup, LinkedLogin};
 
 /// The most logins in memory.
 const MAX_CACHED: u64 = 100_000;
+/// The longest that the task sleeps.
+const MAX_WAIT: Duration = Duration::from_secs(3600);
 
 /// What [`Directories`] need of the process.
 pub struct Environment {
@@ -30,6 +37,7 @@ pub struct Environment {
 }
 
 /// A folder for memberships, one file a directory.
+#[derive(Clone)]
 pub struct Persistence {
     /// An existing folder that is private to this process.
     pub folder: PathBuf,
@@ -43,10 +51,11 @@ pub struct Directories {
     state: Mutex<State>,
     /// What directories said of logins, those of accounts that are gone included: an account that
     /// comes back finds its own.
-    cache: Cache<(DirectoryName, Login), Arc<Fetched>>,
+    cache: Cache<(Arc<str>, Login), Arc<Fetched>>,
     memberships: ArcSwap<Memberships>,
-    /// Wakes the refresh of every directory.
+    /// Wakes the task that refreshes.
     changed: Notify,
+    refreshes: watch::Sender<u64>,
 }
 
 /// What a directory said of a login.
@@ -60,16 +69,6 @@ struct Fetched {
 struct State {
     spec: DirectoriesSpec,
     known: HashMap<DirectoryName, KnownDirectory>,
-}
-
-/// What is known of a directory, beside its accounts.
-#[derive(Default)]
-struct KnownDirectory {
-    groups: HashMap<GroupRef, GroupState>,
-    last_success: Option<UnixTime>,
-    failures: BTreeMap<FailureCause, u64>,
-    searches: u64,
-    last_failure: Option<DirectoryError>,
 }
 
 /// How the refresh of one directory goes.
@@ -98,6 +97,7 @@ impl Directories {
             cache: Cache::new(MAX_CACHED),
             memberships: ArcSwap::default(),
             changed: Notify::new(),
+            refreshes: watch::Sender::new(0),
         };
         directories.reconfigure(spec);
         Arc::new(directories)
@@ -105,7 +105,21 @@ impl Directories {
 
     /// Refreshes in the background until `shutdown`.
     pub async fn run(self: Arc<Self>, shutdown: impl Future<Output = ()> + Send) {
-        shutdown.await;
+        let mut shutdown = std::pin::pin!(shutdown);
+        let mut running = JoinSet::new();
+        loop {
+            let wait = self.start_due(&mut running);
+            tokio::select! {
+                () = &mut shutdown => return,
+                () = self.changed.notified() => {}
+                Some(joined) = running.join_next() => match joined {
+                    Ok(outcome) => self.finish(outcome).await,
+                    // Attempts run in tasks of their own, so this is no server's doing.
+                    Err(error) => tracing::error!(%error, "the refresh of a directory ended"),
+                },
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
     }
 
     /// What the directories said last. Lock-free.
@@ -114,23 +128,56 @@ impl Directories {
         self.memberships.load_full()
     }
 
-    /// Puts another configuration in force. What is known of logins and groups that stay is kept;
-    /// new ones are asked for at once.
-    pub fn reconfigure(&self, spec: DirectoriesSpec) {
-        let mut state = self.state();
-        state.known.retain(|name, _| spec.directories.iter().any(|directory| directory.name == *name));
-        state.spec = spec;
-        self.publish(&state);
-        drop(state);
-        self.changed.notify_waiters();
+    /// Counts refreshes that ended, well or not. Its receiver learns of each.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.refreshes.subscribe()
     }
 
-    /// Accepts the groups that have the configured names now. For a reload that a person asked for.
-    pub fn confirm_groups(&self) {
-        for known in self.state().known.values_mut() {
-            known.groups.clear();
+    /// Puts another configuration in force. What is known of logins and groups that stay is kept;
+    /// new ones are asked for at once. Blocks on the folder for a new directory.
+    pub fn reconfigure(&self, spec: DirectoriesSpec) {
+        let now = self.environment.clock.monotonic();
+        let mut state = self.state();
+        let former = std::mem::replace(&mut state.spec, spec);
+        let mut known = std::mem::take(&mut state.known);
+        let State { spec, known: by_name } = &mut *state;
+        for directory in &spec.directories {
+            let scope = scope(directory);
+            let kept = known.remove(&directory.name).filter(|known| *known.scope == *scope);
+            let mut of = kept.unwrap_or_else(|| self.recall(directory, scope.into()));
+            let is_same = former.directories.contains(directory);
+            if !is_same {
+                of.server = 0;
+            }
+            if !is_same || self.lacks_something(&former, spec, (&directory.name, &of.scope)) {
+                of.schedule.hurry(now);
+            }
+            by_name.insert(directory.name.clone(), of);
         }
-        self.changed.notify_waiters();
+        self.publish(&state);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Accepts the groups that have the configured names now, as the refresh finds them that begins
+    /// at once. For a reload that a person asked for. If that refresh fails, nothing is accepted.
+    pub fn confirm_groups(&self) {
+        let now = self.environment.clock.monotonic();
+        for known in self.state().known.values_mut() {
+            known.confirms = true;
+            known.schedule.hurry(now);
+        }
+        self.changed.notify_one();
+    }
+
+    /// Asks every directory at once.
+    pub fn refresh_now(&self) {
+        let now = self.environment.clock.monotonic();
+        for known in self.state().known.values_mut() {
+            known.schedule.hurry(now);
+        }
+        self.changed.notify_one();
     }
 
     /// How each directory's refresh goes.
@@ -155,35 +202,190 @@ impl Directories {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What was kept of a directory over a restart.
+    fn recall(&self, directory: &DirectorySpec, scope: Arc<str>) -> KnownDirectory {
+        let read = self.environment.persistence.as_ref().map(|kept| kept.read(&directory.name, &scope));
+        let kept = read.unwrap_or(Ok(None)).unwrap_or_else(|error| {
+            let name = &directory.name;
+            tracing::warn!(directory = %name, %error, "the kept memberships of a directory are not used; it is asked anew");
+            None
+        });
+        let mut known = KnownDirectory { scope, ..KnownDirectory::default() };
+        let Some(kept) = kept else { return known };
+        known.last_success = kept.last_success;
+        for group in kept.groups {
+            known.groups.insert(group.group, KnownGroup { identity: Some(group.identity), state: group.state });
+        }
+        for login in kept.logins {
+            let fetched = Fetched { state: login.state, at: login.at };
+            self.cache.insert((Arc::clone(&known.scope), login.login), Arc::new(fetched));
+        }
+        known
+    }
+
+    /// Whether nothing is known of a login, or the last refresh did not ask for a group.
+    fn lacks_something(
+        &self,
+        former: &DirectoriesSpec,
+        spec: &DirectoriesSpec,
+        known: (&DirectoryName, &Arc<str>),
+    ) -> bool {
+        let (name, scope) = known;
+        let is_new_login = |link: &LinkedLogin| !self.cache.contains_key(&(Arc::clone(scope), link.login.clone()));
+        let asked: HashSet<&LinkedGroup> = former.groups.iter().collect();
+        spec.logins.iter().filter(|link| link.directory == *name).any(is_new_login)
+            || spec.groups.iter().filter(|link| link.directory == *name).any(|link| !asked.contains(link))
+    }
+
+    /// Starts the refreshes that are due. Returns the time until the next is.
+    fn start_due(&self, running: &mut JoinSet<Outcome>) -> Duration {
+        let now = self.environment.clock.monotonic();
+        let mut state = self.state();
+        let State { spec, known } = &mut *state;
+        let mut wait = MAX_WAIT;
+        for directory in &spec.directories {
+            let Some(known) = known.get_mut(&directory.name) else { continue };
+            let schedule = &mut known.schedule;
+            if schedule.is_running {
+                continue;
+            }
+            if schedule.next_at > now {
+                wait = wait.min(schedule.next_at.saturating_sub(now));
+                continue;
+            }
+            schedule.is_running = true;
+            schedule.started_at = Some(now);
+            schedule.next_at = now + self.jittered(directory.refresh);
+            let request = request(spec, directory, known);
+            running.spawn(refresh(request, Arc::clone(&self.environment.clock)));
+        }
+        wait
+    }
+
+    /// The interval, shorter by up to a tenth, so that replicas spread out.
+    fn jittered(&self, interval: Duration) -> Duration {
+        let mut octets = [0; 2];
+        self.environment.entropy.fill(&mut octets);
+        interval.saturating_sub(interval.mul_f64(f64::from(u16::from_be_bytes(octets)) / 655_350.0))
+    }
+
+    /// Puts the outcome of a refresh in force, and keeps it over a restart.
+    async fn finish(&self, outcome: Outcome) {
+        let name = outcome.request.spec.name.clone();
+        let kept = self.accept(outcome);
+        if let (Some(kept), Some(persistence)) = (kept, &self.environment.persistence) {
+            let persistence = persistence.clone();
+            let write = move || persistence.write(&name, &kept.0, &kept.1).map_err(|error| (name, error));
+            if let Ok(Err((name, error))) = tokio::task::spawn_blocking(write).await {
+                tracing::warn!(directory = %name, %error, "the memberships of a directory cannot be kept for a restart");
+            }
+        }
+        self.refreshes.send_modify(|count| *count += 1);
+    }
+
+    /// Puts the outcome of a refresh in force. Returns what to keep.
+    fn accept(&self, outcome: Outcome) -> Option<(Arc<str>, Kept)> {
+        let mut state = self.state();
+        let State { spec, known } = &mut *state;
+        let name = &outcome.request.spec.name;
+        let known = known.get_mut(name)?;
+        known.schedule.is_running = false;
+        known.searches += outcome.searches;
+        for failure in &outcome.failures {
+            *known.failures.entry(failure.cause).or_default() += 1;
+        }
+        // The answer to a question that nobody asks any more is no answer.
+        let is_current = *scope(&outcome.request.spec) == *known.scope;
+        let Some((answer, at, server)) = outcome.answer.filter(|_| is_current) else {
+            if let Some(failure) = outcome.failures.last() {
+                known.fail(name, failure);
+            }
+            return None;
+        };
+        if known.last_failure.take().is_some() {
+            tracing::info!(directory = %name, "the directory answers again");
+        }
+        known.server = server;
+        known.last_success = Some(at);
+        known.note_groups(name, answer.groups, outcome.request.confirms);
+        for (login, state) in answer.accounts {
+            let state = known.without_refused(state);
+            self.cache.insert((Arc::clone(&known.scope), login), Arc::new(Fetched { state, at }));
+        }
+        let kept = self.kept(spec, name, known);
+        self.publish(&state);
+        Some(kept)
+    }
+
+    fn kept(&self, spec: &DirectoriesSpec, name: &DirectoryName, known: &KnownDirectory) -> (Arc<str>, Kept) {
+        let login = |link: &LinkedLogin| {
+            let fetched = self.cache.get(&(Arc::clone(&known.scope), link.login.clone()))?;
+            Some(KeptLogin { login: link.login.clone(), at: fetched.at, state: fetched.state.clone() })
+        };
+        let group = |(group, known): (&GroupRef, &KnownGroup)| {
+            Some(KeptGroup { group: group.clone(), identity: known.identity.clone()?, state: known.state })
+        };
+        let logins = spec.logins.iter().filter(|link| link.directory == *name).filter_map(login).collect();
+        let groups = known.groups.iter().filter_map(group).collect();
+        (Arc::clone(&known.scope), Kept { last_success: known.last_success, logins, groups })
+    }
+
     /// Makes the snapshot anew.
     fn publish(&self, state: &State) {
-        let max_age = |name: &DirectoryName| {
-            let directory = state.spec.directories.iter().find(|directory| directory.name == *name);
-            directory.map(|directory| directory.max_age).unwrap_or_default()
+        let max_ages: HashMap<&DirectoryName, Duration> =
+            state.spec.directories.iter().map(|directory| (&directory.name, directory.max_age)).collect();
+        let group_state = |link: &LinkedGroup| {
+            let group = state.known.get(&link.directory).and_then(|known| known.groups.get(&link.group));
+            group.map(|group| group.state).unwrap_or_default()
         };
+        let groups: HashMap<(DirectoryName, GroupRef), GroupState> = state
+            .spec
+            .groups
+            .iter()
+            .map(|link| ((link.directory.clone(), link.group.clone()), group_state(link)))
+            .collect();
         let accounts = state.spec.logins.iter().map(|link| {
-            let fetched = self.cache.get(&(link.directory.clone(), link.login.clone()));
+            let known = state.known.get(&link.directory);
+            let fetched = known.and_then(|known| self.cache.get(&(Arc::clone(&known.scope), link.login.clone())));
+            let counts =
+                |group: &GroupRef| groups.get(&(link.directory.clone(), group.clone())) == Some(&GroupState::Found);
             let membership = Membership {
                 directory: link.directory.clone(),
                 login: link.login.clone(),
                 fetched_at: fetched.as_ref().map(|fetched| fetched.at),
-                max_age: max_age(&link.directory),
-                state: fetched.map_or(MembershipState::Never, |fetched| fetched.state.clone()),
+                max_age: max_ages.get(&link.directory).copied().unwrap_or_default(),
+                state: match fetched.as_ref().map(|fetched| &fetched.state) {
+                    None => MembershipState::Never,
+                    Some(MembershipState::Member(groups)) => {
+                        MembershipState::Member(groups.iter().filter(|group| counts(group)).cloned().collect())
+                    }
+                    Some(other) => other.clone(),
+                },
             };
             (link.account.clone(), Arc::new(membership))
         });
-        let group_state = |link: &LinkedGroup| {
-            state
-                .known
-                .get(&link.directory)
-                .and_then(|known| known.groups.get(&link.group))
-                .cloned()
-                .unwrap_or_default()
-        };
-        let groups =
-            state.spec.groups.iter().map(|link| ((link.directory.clone(), link.group.clone()), group_state(link)));
-        self.memberships.store(Arc::new(Memberships { accounts: accounts.collect(), groups: groups.collect() }));
+        let accounts = accounts.collect();
+        self.memberships.store(Arc::new(Memberships { accounts, groups }));
     }
+}
+
+fn request(spec: &DirectoriesSpec, directory: &DirectorySpec, known: &mut KnownDirectory) -> Request {
+    let logins: HashSet<Login> =
+        spec.logins.iter().filter(|link| link.directory == directory.name).map(|link| link.login.clone()).collect();
+    let groups: HashSet<GroupRef> =
+        spec.groups.iter().filter(|link| link.directory == directory.name).map(|link| link.group.clone()).collect();
+    Request {
+        spec: directory.clone(),
+        logins: logins.into_iter().collect(),
+        groups: groups.into_iter().collect(),
+        first_server: known.server,
+        confirms: std::mem::take(&mut known.confirms),
+    }
+}
+
+/// What decides which entries a login and a group are: two directories with one scope are the same.
+fn scope(directory: &DirectorySpec) -> String {
+    format!("{}\n{}\n{:?}", directory.name, directory.base.key(), directory.kind)
 }
 
 impl std::fmt::Debug for Directories {

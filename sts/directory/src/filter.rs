@@ -14,9 +14,10 @@ pub(crate) enum Filter {
     And(Vec<Filter>),
     Or(Vec<Filter>),
     Not(Box<Filter>),
-    /// `attribute=value`, with the value's octets as the server compares them.
+    /// `attribute=value` for a login, with the value's octets as the server compares them.
     Equal(String, Vec<u8>),
-    /// Any other item, escaped as RFC 4515 has it: presence, substrings, order, extensible.
+    /// Any other item, escaped as RFC 4515 has it. Only the server can judge it: it knows, for
+    /// instance, that an `inetOrgPerson` is a `person`.
     Other(String),
 }
 
@@ -112,10 +113,11 @@ impl Template {
             Self::Or(parts) => Filter::Or(parts.iter().map(|part| part.with(login)).collect()),
             Self::Not(part) => Filter::Not(Box::new(part.with(login))),
             Self::Item(head, value) => {
-                let value = value.replace(PLACEHOLDER, &escape(login.as_bytes()));
-                match head.strip_suffix('=').filter(|name| is_attribute(name)) {
-                    Some(name) if !value.contains('*') => Filter::Equal(name.to_owned(), unescape(&value)),
-                    _ => Filter::Other(format!("{head}{value}")),
+                let filled = value.replace(PLACEHOLDER, &escape(login.as_bytes()));
+                let is_comparison = value.contains(PLACEHOLDER) && !value.contains('*');
+                match head.strip_suffix('=').filter(|name| is_attribute(name) && is_comparison) {
+                    Some(name) => Filter::Equal(name.to_owned(), unescape(&filled)),
+                    None => Filter::Other(format!("{head}{filled}")),
                 }
             }
         }
@@ -147,7 +149,7 @@ impl Filter {
         }
     }
 
-    /// The names of the attributes in comparisons for equality.
+    /// The names of the attributes that logins are compared with.
     pub(crate) fn attributes<'f>(&'f self, into: &mut Vec<&'f str>) {
         match self {
             Self::And(parts) | Self::Or(parts) => parts.iter().for_each(|part| part.attributes(into)),

@@ -3,17 +3,25 @@
 //! [`Directories`] refreshes memberships in the background and holds the last ones as a
 //! [`Memberships`] snapshot. A decision reads the snapshot and never waits for a directory.
 
+mod ber;
+mod dialect;
 mod directories;
 mod dn;
 mod failure;
 mod filter;
 mod group_ref;
+mod kept;
+mod known;
 mod login;
+mod lookup;
 mod membership;
 mod probe;
+mod refresh;
 mod server_url;
+mod session;
 mod sid;
 mod spec;
+mod tls;
 
 pub use directories::{Directories, DirectoryStatus, Environment, Persistence};
 pub use dn::{Dn, DnError};

@@ -52,6 +52,8 @@ pub enum MembershipState {
     Ambiguous,
     /// The account is in more groups than sts follows.
     TooManyGroups,
+    /// The bind account does not see whether the account is disabled.
+    Unreadable,
     /// The directory has not answered yet.
     Never,
 }
@@ -90,7 +92,7 @@ pub enum NoMembershipError {
 }
 
 /// What is known of a configured group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GroupState {
     /// The directory has not answered yet.
     #[default]
@@ -121,7 +123,7 @@ impl Memberships {
     /// What is known of a configured group.
     #[must_use]
     pub fn group(&self, directory: &DirectoryName, group: &GroupRef) -> GroupState {
-        self.groups.get(&(directory.clone(), group.clone())).cloned().unwrap_or_default()
+        self.groups.get(&(directory.clone(), group.clone())).copied().unwrap_or_default()
     }
 }
 
@@ -168,6 +170,7 @@ impl MembershipState {
             Self::NotFound => "no entry has this login",
             Self::Ambiguous => "several entries have this login",
             Self::TooManyGroups => "the account is in more groups than sts follows",
+            Self::Unreadable => "the bind account cannot read the account's userAccountControl",
             Self::Never => "the directory has not answered yet",
         }
     }
@@ -211,6 +214,7 @@ mod tests {
             MembershipState::NotFound,
             MembershipState::Ambiguous,
             MembershipState::TooManyGroups,
+            MembershipState::Unreadable,
             MembershipState::Never,
         ] {
             let words = state.in_words();
