@@ -52,8 +52,8 @@ impl DirectoryKind {
         identity.iter().copied().chain([self.group_attribute()]).map(str::to_owned).collect()
     }
 
-    /// What to ask of an account that `filter` finds.
-    pub(crate) fn account_attributes(&self, filter: &Filter) -> Vec<String> {
+    /// What to ask of accounts that `filters` find.
+    pub(crate) fn account_attributes<'f>(&self, filters: impl Iterator<Item = &'f Filter>) -> Vec<String> {
         let state: &[&str] = match self {
             Self::ActiveDirectory => &[
                 "objectSid",
@@ -66,7 +66,9 @@ impl DirectoryKind {
         };
         let mut names = state.to_vec();
         names.push(self.group_attribute());
-        filter.attributes(&mut names);
+        let mut compared = Vec::new();
+        filters.for_each(|filter| filter.attributes(&mut compared));
+        names.extend(compared);
         names.sort_unstable();
         names.dedup_by(|one, other| one.eq_ignore_ascii_case(other));
         names.into_iter().map(str::to_owned).collect()

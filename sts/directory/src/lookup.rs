@@ -128,8 +128,7 @@ impl Lookup<'_> {
     /// The entries of a batch. `None` if it cannot be told which login an entry belongs to, so that
     /// smaller batches must be asked for.
     async fn batch(&mut self, batch: &[(Login, Filter)]) -> Result<Option<Vec<(Login, Account)>>, DirectoryError> {
-        let Some((_, first)) = batch.first() else { return Ok(Some(Vec::new())) };
-        let attributes = self.spec.kind.account_attributes(first);
+        let attributes = self.spec.kind.account_attributes(batch.iter().map(|(_, filter)| filter));
         let any = Filter::Or(batch.iter().map(|(_, filter)| filter.clone()).collect()).to_string();
         let entries = self.subtree(&any, &attributes).await?;
         let mut accounts: Vec<Account> = batch.iter().map(|_| Account::None).collect();
