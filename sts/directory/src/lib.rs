@@ -30,7 +30,7 @@ pub use filter::{UserFilter, UserFilterError};
 pub use group_ref::{GroupRef, GroupRefError};
 pub use login::{Login, LoginError};
 pub use membership::{GroupState, Membership, MembershipState, Memberships, NoMembershipError};
-pub use probe::{Probe, ProbeFault, ProbeSubject};
+pub use probe::{Probe, ProbeFault, ProbeSubject, probe};
 pub use server_url::{ServerUrl, ServerUrlError};
 pub use sid::{Sid, SidError};
 pub use spec::{BindSpec, DirectoriesSpec, DirectoryKind, DirectorySpec, LinkedGroup, LinkedLogin};

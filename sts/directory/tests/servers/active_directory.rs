@@ -251,3 +251,43 @@ async fn a_membership_outlives_the_directory_and_a_restart_up_to_its_age() {
     let world = World::kept_in(other, folder.path()).await;
     assert_eq!(world.state("a0"), MembershipState::Never);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_names_each_fault_with_its_cure() {
+    let disabled = Samba::user("off", "").replace("544", "546");
+    let samba = server!(Samba::start(&[people(), disabled].concat()));
+    let mut directory = samba_spec(&samba);
+    directory.urls.push(ServerUrl::parse("ldaps://127.0.0.1:1").unwrap());
+    let missing = Samba::group_dn("missing");
+    let all = spec(directory.clone(), &["ann", "off", "nobody"], &[&deployers(), &missing]);
+    let now = sts_types::UnixTime::from_secs(sts_testkit::now());
+    let lines = |probes: Vec<sts_directory::Probe>| -> Vec<String> {
+        let line = |probe: sts_directory::Probe| match probe.outcome {
+            Ok(text) => format!("ok {}: {text}", probe.subject),
+            Err(fault) => format!("{}: {fault}", probe.subject),
+        };
+        let mut lines: Vec<String> = probes.into_iter().map(line).collect();
+        lines.sort_unstable();
+        lines
+    };
+    let found = lines(sts_directory::probe(&all, now).await);
+    let expected = [
+        format!("group `{missing}`: no group below `base` has this name"),
+        "login `nobody`: no entry has this login; correct `external_login.name`".to_owned(),
+        "login `off`: the account is disabled; enable the account".to_owned(),
+        format!("ok group `{}`: it is there", deployers()),
+        format!("ok login `ann`: it is in `{}`", deployers()),
+        format!("ok server `{}`: it answers", samba.url()),
+        "server `ldaps://127.0.0.1:1`: no connection".to_owned(),
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!(found.starts_with(expected.as_str()), "{found}\n{expected}");
+    }
+
+    std::fs::write(samba.password_file(), "wrong").unwrap();
+    directory.urls.pop();
+    let found = lines(sts_directory::probe(&spec(directory, &["ann"], &[]), now).await);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].contains("invalidCredentials") && found[0].contains("check `bind.dn`"), "{}", found[0]);
+}
