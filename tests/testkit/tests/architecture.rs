@@ -78,7 +78,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rust-embed", &["sts-console"]),
     ("utoipa", &["sts-api", "sts"]),
     ("clap", &["sts"]),
-    ("rustls", &["jwks-cache", "sts", "sts-directory"]),
+    ("rustls", &["jwks-cache", "sts", "sts-directory", "sts-testkit"]),
     (
         "tokio",
         &[
