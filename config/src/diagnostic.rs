@@ -219,11 +219,14 @@ impl Diagnostic {
             "length": place.map(|place| place.length),
             "message": self.message,
             "help": self.help,
-            "witness": self.witness,
         });
-        if let (Some(Place::Object(at)), Some(members)) = (&self.place, json.as_object_mut()) {
+        let Some(members) = json.as_object_mut() else { return json };
+        if let Some(Place::Object(at)) = &self.place {
             members.insert("object".to_owned(), at.object.to_string().into());
             members.insert("pointer".to_owned(), at.pointer.as_str().into());
+        }
+        if let Some(witness) = &self.witness {
+            members.insert("witness".to_owned(), witness.as_str().into());
         }
         json
     }
