@@ -155,3 +155,55 @@ fn ldap_refusal(account: &Entry, now: UnixTime) -> Option<MembershipState> {
     }
     account.first("pwdAccountLockedTime").map(|_| MembershipState::Locked)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixTime = UnixTime::from_secs(1_790_000_000);
+
+    fn refusal(kind: &DirectoryKind, attributes: &[(&str, &str)]) -> Option<MembershipState> {
+        kind.refusal(&Entry::with(attributes), NOW)
+    }
+
+    #[test]
+    fn active_directory_says_whether_an_account_may_be_used() {
+        let ad = |attributes: &[(&str, &str)]| refusal(&DirectoryKind::ActiveDirectory, attributes);
+        // 100 ns since 1601.
+        let at = |seconds: i64| ((seconds + EPOCH_OF_1601) * 10_000_000).to_string();
+        let (now, later) = (at(NOW.as_secs()), at(NOW.as_secs() + 1));
+        let (uac, computed) = ("userAccountControl", "msDS-User-Account-Control-Computed");
+        assert_eq!(ad(&[(uac, "512")]), None);
+        assert_eq!(ad(&[(uac, "514")]), Some(MembershipState::Disabled));
+        assert_eq!(ad(&[(uac, "512"), ("accountExpires", "0")]), None);
+        assert_eq!(ad(&[(uac, "512"), ("accountExpires", "9223372036854775807")]), None);
+        assert_eq!(ad(&[(uac, "512"), ("accountExpires", &later)]), None);
+        assert_eq!(ad(&[(uac, "512"), ("accountExpires", &now)]), Some(MembershipState::Expired));
+        assert_eq!(ad(&[(uac, "512"), (computed, "16")]), Some(MembershipState::Locked));
+        // The password has expired; the account is no less a member.
+        assert_eq!(ad(&[(uac, "512"), (computed, "8388608")]), None);
+        for unreadable in [&[][..], &[(uac, "")], &[(uac, "x")]] {
+            assert_eq!(ad(unreadable), Some(MembershipState::Unreadable));
+        }
+    }
+
+    #[test]
+    fn other_directories_say_so_in_their_own_attributes() {
+        let kind = DirectoryKind::Ldap {
+            user_filter: crate::UserFilter::parse("(uid={name})").unwrap(),
+            group_attribute: "memberOf".to_owned(),
+        };
+        let day = NOW.as_secs() / 86_400;
+        for (name, value, expected) in [
+            ("nsAccountLock", "TRUE", Some(MembershipState::Disabled)),
+            ("nsAccountLock", "false", None),
+            ("loginDisabled", "true", Some(MembershipState::Disabled)),
+            ("shadowExpire", day.to_string().as_str(), Some(MembershipState::Expired)),
+            ("shadowExpire", (day + 1).to_string().as_str(), None),
+            ("shadowExpire", "-1", None),
+            ("pwdAccountLockedTime", "20260101000000Z", Some(MembershipState::Locked)),
+        ] {
+            assert_eq!(refusal(&kind, &[(name, value)]), expected, "{name} {value}");
+        }
+    }
+}

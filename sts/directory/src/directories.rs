@@ -115,7 +115,7 @@ impl Directories {
                 Some(joined) = running.join_next() => match joined {
                     Ok(outcome) => self.finish(outcome).await,
                     // Attempts run in tasks of their own, so this is no server's doing.
-                    Err(error) => tracing::error!(%error, "the refresh of a directory ended"),
+                    Err(error) => self.restart_all(&error),
                 },
                 () = tokio::time::sleep(wait) => {}
             }
@@ -150,7 +150,7 @@ impl Directories {
             if !is_same {
                 of.server = 0;
             }
-            if !is_same || self.lacks_something(&former, spec, (&directory.name, &of.scope)) {
+            if !is_same || asks_more(spec, &former, &directory.name) {
                 of.schedule.hurry(now);
             }
             by_name.insert(directory.name.clone(), of);
@@ -223,20 +223,6 @@ impl Directories {
         known
     }
 
-    /// Whether nothing is known of a login, or the last refresh did not ask for a group.
-    fn lacks_something(
-        &self,
-        former: &DirectoriesSpec,
-        spec: &DirectoriesSpec,
-        known: (&DirectoryName, &Arc<str>),
-    ) -> bool {
-        let (name, scope) = known;
-        let is_new_login = |link: &LinkedLogin| !self.cache.contains_key(&(Arc::clone(scope), link.login.clone()));
-        let asked: HashSet<&LinkedGroup> = former.groups.iter().collect();
-        spec.logins.iter().filter(|link| link.directory == *name).any(is_new_login)
-            || spec.groups.iter().filter(|link| link.directory == *name).any(|link| !asked.contains(link))
-    }
-
     /// Starts the refreshes that are due. Returns the time until the next is.
     fn start_due(&self, running: &mut JoinSet<Outcome>) -> Duration {
         let now = self.environment.clock.monotonic();
@@ -260,6 +246,12 @@ impl Directories {
             running.spawn(refresh(request, Arc::clone(&self.environment.clock)));
         }
         wait
+    }
+
+    /// Forgets which refreshes run. One ended without an outcome, and nothing tells which.
+    fn restart_all(&self, error: &tokio::task::JoinError) {
+        tracing::error!(%error, "the refresh of a directory ended without an outcome");
+        self.state().known.values_mut().for_each(|known| known.schedule.is_running = false);
     }
 
     /// The interval, shorter by up to a tenth, so that replicas spread out.
@@ -302,6 +294,9 @@ impl Directories {
             }
             return None;
         };
+        for failure in &outcome.failures {
+            tracing::warn!(directory = %name, cause = failure.cause.name(), error = %failure, "a server of a directory failed, and another answered");
+        }
         if known.last_failure.take().is_some() {
             tracing::info!(directory = %name, "the directory answers again");
         }
@@ -367,6 +362,16 @@ impl Directories {
         let accounts = accounts.collect();
         self.memberships.store(Arc::new(Memberships { accounts, groups }));
     }
+}
+
+/// Whether `spec` has a login or group of a directory that the former configuration had not. The
+/// cache may know of it, but from an earlier time.
+fn asks_more(spec: &DirectoriesSpec, former: &DirectoriesSpec, name: &DirectoryName) -> bool {
+    let logins: HashSet<&Login> =
+        former.logins.iter().filter(|link| link.directory == *name).map(|link| &link.login).collect();
+    let groups: HashSet<&LinkedGroup> = former.groups.iter().collect();
+    spec.logins.iter().any(|link| link.directory == *name && !logins.contains(&link.login))
+        || spec.groups.iter().any(|link| link.directory == *name && !groups.contains(link))
 }
 
 fn request(spec: &DirectoriesSpec, directory: &DirectorySpec, known: &mut KnownDirectory) -> Request {

@@ -260,6 +260,10 @@ impl Session {
             let path = bind.password_file.display();
             DirectoryError::new(FailureCause::File, format!("the password file `{path}` is empty or not UTF-8"))
         })?;
+        // So is one without a name.
+        if bind.dn.trim().is_empty() {
+            return Err(DirectoryError::new(FailureCause::Bind, "`bind.dn` is empty, so the bind would be anonymous"));
+        }
         let ended = Arc::clone(&self.ended);
         let bound = async { self.ldap.simple_bind(&bind.dn, password).await.map_err(|error| broken(&ended, &error)) };
         let result = within(self.deadlines.operation, "the bind", bound).await?;
@@ -447,3 +451,6 @@ async fn within<T>(
         Err(DirectoryError::new(FailureCause::Timeout, format!("{what} took over {} s", deadline.as_secs())))
     })
 }
+
+#[cfg(test)]
+mod tests;
