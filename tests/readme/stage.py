@@ -22,6 +22,8 @@ PRODUCTION = {
     "environment": "production",
     "event_name": "push",
 }
+# What it says of the two jobs on the page of the grants, by the file that the ID token goes to.
+OF_GRANTS = {f"{name}.token": {"sub": f"repo:octo-org/octo-repo:environment:{name}", "environment": name} for name in ["release", "helper"]}
 # What it says of the job that runs at night.
 NIGHTLY = {"sub": "repo:octo-org/octo-repo:environment:nightly", "environment": "nightly"}
 # What a part of a configuration takes from elsewhere, unless it says its own.
@@ -110,6 +112,8 @@ class Stage:
         if block.file == "redis/sts.yaml":
             shutil.copy(REPOSITORY / "tests/corpus/tls/server.crt", path.parent / "redis-ca.crt")
             self.succeed(f"sts check --without-secrets --config {block.file}")
+        if block.file.startswith("answers/"):
+            self.compare_answer(block)
         if block.file == "answer.json":
             self.documented_answer = json.loads(block.text)
 
@@ -140,6 +144,9 @@ class Stage:
             "pip install": self.succeed,
             "mkdir": self.succeed,
             "curl": self.succeed,
+            'curl -sS --fail -H "Authorization: Bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN"': self.curl_id_token,
+            "jq": self.succeed,
+            "bash dpop.sh": self.succeed,
             "curl -sS --fail http://127.0.0.1:9090/metrics": self.curl_metrics,
             "sts check": self.sts_check,
             "sts check --config deploy/examples": self.sts_check_examples,
@@ -171,7 +178,7 @@ class Stage:
             "sts store accept-epoch": self.sts_accept_epoch,
             "sts schema": self.sts_schema,
         }
-        for command in block.text.splitlines():
+        for command in block.text.replace("\\\n", "").splitlines():
             print(f"{block.place}: {command}", flush=True)
             fitting = [start for start in judges if command.startswith(start)]
             assert fitting, "no judge for this command"
@@ -217,6 +224,17 @@ class Stage:
 
     def curl_metrics(self, command: str) -> None:
         check_metrics(self.succeed(command))
+
+    def curl_id_token(self, command: str) -> None:
+        self.succeed(command, job=PRODUCTION | OF_GRANTS[command.rpartition(" > ")[2]])
+
+    def compare_answer(self, block: Block) -> None:
+        """The answer that a page prints is the one that came, but for what differs each time."""
+        printed, came = json.loads(block.text), json.loads((self.home / Path(block.file).name).read_text())
+        assert set(printed) == set(came), f"{block.place}: {came}"
+        for name in set(printed) - {"access_token", "request_id", "error_description", "expires_in"}:
+            assert printed[name] == came[name], f"{block.place}: {name} is {came[name]}"
+        assert came.get("expires_in", 1) <= printed.get("expires_in", 1), f"{block.place}: {came}"
 
     def exchange_in_workflow(self) -> None:
         printed = self.succeed(self.step("exchange"), job=PRODUCTION)

@@ -2,13 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
+mod chains;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proptest::prelude::*;
 use serde_json::{Value, json};
 use sts_jose::{OsEntropy, sha256};
 use sts_keyring::Keyring;
@@ -30,6 +31,7 @@ impl EventSink for NoEvents {
 
 struct Fixture {
     service: Service,
+    config: String,
     clock: Arc<ManualClock>,
     keys: Arc<FakeKeys>,
     issuer: LocalIssuer,
@@ -39,13 +41,17 @@ struct Fixture {
 impl Fixture {
     /// A service whose account `octo` has these API keys.
     fn new(api_keys: Vec<ApiKeyEntry>) -> Self {
+        Self::of(CONFIG.replace("REPLAY", ""), api_keys)
+    }
+
+    fn of(config: String, api_keys: Vec<ApiKeyEntry>) -> Self {
         let (clock, issuer, directory) = (clock(), issuer(), tempfile::tempdir().unwrap());
         let keys = FakeKeys::of(&issuer, &clock);
         let store =
             EmbeddedLedger::in_memory(Arc::new(TestSeal(1)), Arc::clone(&clock) as _, Arc::new(AlertLog::default()));
         let ledger = Arc::new(store.unwrap());
         let service = Service::new(ServiceDependencies {
-            snapshot: with_keys(&directory, &keys, api_keys, true),
+            snapshot: with_keys(&config, &directory, &keys, api_keys, true),
             ledger: Arc::clone(&ledger) as _,
             keyring: Arc::new(Keyring::open(keyring(directory.path()), &OsEntropy, clock.now()).unwrap()),
             clock: Arc::clone(&clock) as _,
@@ -53,11 +59,11 @@ impl Fixture {
             refusals: Some(ledger as _),
             events: Arc::new(NoEvents),
         });
-        Self { service, clock, keys, issuer, directory }
+        Self { service, config, clock, keys, issuer, directory }
     }
 
     fn reload(&self, api_keys: Vec<ApiKeyEntry>, is_enabled: bool) {
-        self.service.swap(with_keys(&self.directory, &self.keys, api_keys, is_enabled));
+        self.service.swap(with_keys(&self.config, &self.directory, &self.keys, api_keys, is_enabled));
     }
 
     async fn ask(&self, pairs: &[(&str, &str)], source: &str) -> Result<String, RefusedError> {
@@ -71,15 +77,22 @@ impl Fixture {
         source: &str,
         is_source_known: bool,
     ) -> Result<String, RefusedError> {
-        let own = |text: &str| text.to_owned().into();
-        let parameters = Parameters::new(pairs.iter().map(|(name, value)| (own(name), own(value))).collect()).unwrap();
+        self.send(&parameters(pairs), source, is_source_known).await
+    }
+
+    async fn send(
+        &self,
+        parameters: &Parameters<'_>,
+        source: &str,
+        is_source_known: bool,
+    ) -> Result<String, RefusedError> {
         let mut pending = self.service.begin_exchange(&RequestContext {
             request_id: self.service.new_request_id(),
             source: Some(source.parse::<IpAddr>().unwrap()),
             is_source_known,
             arrived: self.clock.monotonic(),
         });
-        self.service.exchange(&parameters, &mut pending).await.map(|exchanged| exchanged.access_token)
+        self.service.exchange(parameters, &mut pending).await.map(|exchanged| exchanged.access_token)
     }
 
     /// The token of an API key.
@@ -117,14 +130,19 @@ impl Fixture {
     }
 }
 
+fn parameters(pairs: &[(&str, &str)]) -> Parameters<'static> {
+    let own = |text: &str| text.to_owned().into();
+    Parameters::new(pairs.iter().map(|(name, value)| (own(name), own(value))).collect()).unwrap()
+}
+
 fn with_keys(
+    config: &str,
     directory: &tempfile::TempDir,
     keys: &Arc<FakeKeys>,
     api_keys: Vec<ApiKeyEntry>,
     api_keys_enabled: bool,
 ) -> Snapshot {
-    let config = CONFIG.replace("REPLAY", "");
-    let snapshot = snapshot(directory.path(), &config, Arc::clone(keys) as _);
+    let snapshot = snapshot(directory.path(), config, Arc::clone(keys) as _);
     Snapshot { api_keys: Arc::new(ApiKeys::new(api_keys)), api_keys_enabled, ..snapshot }
 }
 
@@ -249,49 +267,4 @@ async fn c085_what_came_from_a_token_ends_with_the_key_that_signed_the_token() {
         assert!(!fixture.is_active(token).await);
     }
     assert_eq!(fixture.by_own(&child, &[]).await, Err(Reason::NotAuthorized));
-}
-
-/// A tree of tokens: each is made from one before it, by index.
-fn trees() -> impl Strategy<Value = (Vec<usize>, usize)> {
-    (proptest::collection::vec(0_usize..8, 1..8), 0_usize..8)
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-
-    /// Whatever tree of tokens there is: revoking one ends it and all that came from it, at once, and
-    /// nothing else; and none outlives the token that it came from.
-    #[test]
-    fn c085_a_revoked_ancestor_ends_all_its_descendants_and_no_token_outlives_its_parent((parents, revoked) in trees()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let fixture = Fixture::new(vec![]);
-            let mut tokens = vec![(fixture.by_id_token().await, None)];
-            for parent in parents {
-                let parent = parent % tokens.len();
-                fixture.clock.advance(Duration::from_secs(1));
-                // A token may have no child any more, since it is the third of its chain.
-                if let Ok(token) = fixture.by_own(&tokens[parent].0, &[]).await {
-                    tokens.push((token, Some(parent)));
-                }
-            }
-            for (token, parent) in &tokens {
-                let end = |body: Value| body["exp"].as_i64().unwrap();
-                let own = end(fixture.introspect(token).await);
-                if let Some(parent) = parent {
-                    assert!(own <= end(fixture.introspect(&tokens[*parent].0).await));
-                }
-            }
-            let revoked = revoked % tokens.len();
-            fixture.service.revoke_presented(&fixture.service.snapshot(), &tokens[revoked].0).await.unwrap();
-            for index in 0..tokens.len() {
-                let mut ancestry = std::iter::successors(Some(index), |index| tokens[*index].1);
-                let is_ended = ancestry.any(|ancestor| ancestor == revoked);
-                assert_eq!(fixture.is_active(&tokens[index].0).await, !is_ended, "{index} of {tokens:?}");
-                if is_ended {
-                    assert!(fixture.by_own(&tokens[index].0, &[]).await.is_err());
-                }
-            }
-        });
-    }
 }
