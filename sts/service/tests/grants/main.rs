@@ -110,16 +110,6 @@ impl Fixture {
         self.ask(&[&base[..], more].concat(), "192.0.2.1").await.map_err(|refused| refused.reason)
     }
 
-    async fn by_id_token(&self) -> String {
-        let token = self.issuer.token(&json!({}));
-        let base = [
-            ("grant_type", rfc::GRANT_TOKEN_EXCHANGE),
-            ("subject_token_type", rfc::TOKEN_TYPE_JWT),
-            ("subject_token", token.as_str()),
-        ];
-        self.ask(&base, "192.0.2.1").await.unwrap()
-    }
-
     async fn introspect(&self, token: &str) -> Value {
         let caller = Caller::Bearer(AccountId::new("anybody").unwrap());
         json!(self.service.introspect(&self.service.snapshot(), &caller, token).await.unwrap())
