@@ -61,6 +61,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "sts-store",
             "sts-service",
             "sts-config",
+            "sts-directory",
         ],
     ),
 ];

@@ -18,6 +18,7 @@ use jwks_cache::NetworkRule;
 use serde_json::Value;
 use sts_claims::ClaimSet;
 use sts_config::AbsentSecrets;
+use sts_directory::{Dn, GroupRef, Sid, UserFilter};
 use sts_jose::{Algorithm, CompactJws, KeySet, base64url, decode_base64url};
 use sts_policy::RuleSet;
 use sts_service::Parameters;
@@ -32,7 +33,7 @@ pub use preset::{let_in, preset};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     ("compact_jws", compact_jws),
     ("header", header),
     ("claims", claims),
@@ -45,6 +46,7 @@ pub const TARGETS: [Target; 12] = [
     ("json_body", json_body),
     ("configuration", configuration),
     ("record", record),
+    ("directory_names", directory_names),
 ];
 
 /// A token that is read is exactly its three parts, each in its one spelling.
@@ -194,5 +196,29 @@ pub fn record(data: &[u8]) {
     if let Ok(revocation) = serde_json::from_slice::<Revocation>(data) {
         let written = serde_json::to_vec(&revocation).expect("JSON");
         assert_eq!(serde_json::from_slice::<Revocation>(&written).expect("a revocation"), revocation);
+    }
+}
+
+/// A distinguished name is itself and within itself, whatever its text; a SID has one binary form; a
+/// filter that was accepted keeps its text.
+pub fn directory_names(data: &[u8]) {
+    if let Some(sid) = Sid::from_bytes(data) {
+        assert_eq!(sid.to_bytes(), data);
+        assert_eq!(sid.to_string().parse(), Ok(sid));
+    }
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(dn) = Dn::parse(text) {
+        assert!(dn.is_within(&dn) && !dn.key().is_empty());
+        let below = Dn::parse(&format!("CN=below,{text}"));
+        // Longer than a name may be.
+        assert!(
+            below.is_err() || below.is_ok_and(|below| below.is_within(&dn) && below != dn && !dn.is_within(&below))
+        );
+    }
+    if let Ok(group) = GroupRef::parse(text) {
+        assert_eq!(GroupRef::parse(&group.to_string()), Ok(group));
+    }
+    if let Ok(filter) = UserFilter::parse(text) {
+        assert_eq!(filter.as_str(), text);
     }
 }
