@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")]
 
 mod chains;
+mod model;
 #[path = "../support/mod.rs"]
 mod support;
 
