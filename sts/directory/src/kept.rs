@@ -205,3 +205,64 @@ fn group_ref(text: &str) -> Option<GroupRef> {
         Err(_) => Dn::parse(text).ok().map(GroupRef::Name),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// A seal that anybody could forge: the sum of all octets.
+    struct Sum(u8);
+
+    impl sts_types::Seal for Sum {
+        fn seal(&self, parts: &[&[u8]]) -> [u8; 32] {
+            let octets = parts.iter().flat_map(|part| part.iter());
+            [octets.fold(self.0, |sum, octet| sum.wrapping_mul(31).wrapping_add(*octet)); 32]
+        }
+
+        fn verify(&self, parts: &[&[u8]], code: &[u8]) -> bool {
+            self.seal(parts) == code
+        }
+    }
+
+    fn kept() -> Kept {
+        let group = |text: &str| GroupRef::parse(text).unwrap();
+        let member = MembershipState::Member(vec![group(r"CN=a\,b,DC=c"), group("S-1-5-32-545")]);
+        let login = |(index, state)| KeptLogin {
+            login: Login::parse(&format!("p{index}")).unwrap(),
+            at: UnixTime::from_secs(1_790_000_000),
+            state,
+        };
+        let identity = Identity::of_sid(&"S-1-5-32-545".parse().unwrap());
+        let known = |state| KeptGroup { group: group("CN=a,DC=c"), identity: identity.clone(), state };
+        Kept {
+            last_success: Some(UnixTime::from_secs(1_790_000_001)),
+            logins: STATES.into_iter().chain([member]).enumerate().map(login).collect(),
+            groups: GROUP_STATES.into_iter().map(known).collect(),
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let persistence = |key| Persistence { folder: folder.path().to_owned(), seal: Arc::new(Sum(key)) };
+        let [corp, other] = ["corp", "other"].map(|name| DirectoryName::new(name).unwrap());
+        let ours = persistence(1);
+        assert!(ours.read(&corp, "scope").unwrap().is_none());
+        ours.write(&corp, "scope", &kept()).unwrap();
+        assert_eq!(ours.read(&corp, "scope").unwrap(), Some(kept()));
+        assert_eq!(ours.read(&corp, "another").unwrap(), None);
+        assert!(matches!(persistence(2).read(&corp, "scope"), Err(KeptError::Seal)));
+        // The file of one directory under the name of another.
+        std::fs::copy(folder.path().join("corp.json"), folder.path().join("other.json")).unwrap();
+        assert!(matches!(ours.read(&other, "scope"), Err(KeptError::Seal)));
+        for text in ["", "{}", "{\"seal\":\"00\",\"body\":\"{}\"}", "[]"] {
+            std::fs::write(folder.path().join("corp.json"), text).unwrap();
+            assert!(matches!(ours.read(&corp, "scope"), Err(KeptError::Seal)), "{text}");
+        }
+        std::fs::set_permissions(folder.path().join("corp.json"), std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .unwrap();
+        assert!(matches!(ours.read(&corp, "scope"), Err(KeptError::File(_))));
+    }
+}

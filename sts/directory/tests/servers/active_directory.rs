@@ -106,6 +106,28 @@ async fn names_with_every_special_character_find_their_own_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn names_beyond_ascii_are_compared_without_letter_case() {
+    let group = format!("CN=Größe Ñ,OU=Groups,{}", Samba::BASE);
+    let ldif = format!(
+        "{}dn: {group}\nobjectClass: group\nsAMAccountName: size\ngroupType: -2147483646\nmember: {}\n\n",
+        Samba::user("ann", "").replace("ann@corp", "Jürgen.ÉÖ@corp"),
+        Samba::user_dn("ann")
+    );
+    // LDIF is ASCII.
+    let encode = |line: &str| match line.split_once(": ") {
+        Some((name, value)) if !value.is_ascii() => {
+            format!("{name}:: {}\n", data_encoding::BASE64.encode(value.as_bytes()))
+        }
+        _ => format!("{line}\n"),
+    };
+    let samba = server!(Samba::start(&ldif.lines().map(encode).collect::<String>()));
+    let written = group.to_lowercase();
+    let config = spec(samba_spec(&samba), &["jÜRGEN.éö@corp.example.com"], &[&written]);
+    let world = World::start(config).await;
+    assert_eq!(world.groups("a0").unwrap(), [written]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_made_anew_under_its_name_gives_nothing_until_it_is_confirmed() {
     let samba = server!(Samba::start(&people()));
     let folder = tempfile::tempdir().unwrap();
@@ -164,6 +186,7 @@ async fn each_way_to_fail_has_its_cause_and_the_next_server_is_asked() {
         cases.push((cause, text, bad));
     };
     case(FailureCause::Tls, "authority is not trusted", &|bad| bad.ca_file = Some(stranger.path("ca.crt")));
+    case(FailureCause::Tls, "authority is not trusted", &|bad| bad.ca_file = None);
     case(FailureCause::File, "no certificate", &|bad| bad.ca_file = Some(file("empty.pem", "")));
     case(FailureCause::File, "password file", &|bad| bad.bind.password_file = folder.path().join("missing"));
     case(FailureCause::File, "is empty", &|bad| bad.bind.password_file = file("empty", "\n"));
