@@ -57,12 +57,15 @@ pub(crate) async fn look_up(
         return Err(DirectoryError::new(FailureCause::Base, what));
     }
     let mut lookup = Lookup { session, spec, graph: Graph::default(), asked: HashSet::new(), has_name_filter: None };
-    lookup.read_groups(groups.iter().map(Wanted::from).collect(), true).await?;
     let accounts = lookup.accounts(logins).await?;
     lookup.climb(&accounts).await?;
-    let graph = &lookup.graph;
-    let found: HashMap<GroupRef, FoundGroup> = groups.iter().map(|group| (group.clone(), graph.found(group))).collect();
-    let state = |found_account: &Account| graph.state(spec, found_account, groups, now);
+    let graph = std::mem::take(&mut lookup.graph);
+    // Last, so that a group that still has its identity now had it in everything read before.
+    lookup.asked.clear();
+    lookup.read_groups(groups.iter().map(Wanted::from).collect(), true).await?;
+    let found: HashMap<GroupRef, FoundGroup> =
+        groups.iter().map(|group| (group.clone(), lookup.graph.found(group))).collect();
+    let state = |account: &Account| graph.state(spec, account, &found, now);
     let accounts = accounts.iter().map(|(login, account)| (login.clone(), state(account))).collect();
     Ok(Answer { accounts, groups: found })
 }
@@ -301,8 +304,14 @@ impl Graph {
         }
     }
 
-    /// What to say of an account: in which of `groups` it is, or why in none.
-    fn state(&self, spec: &DirectorySpec, account: &Account, groups: &[GroupRef], now: UnixTime) -> MembershipState {
+    /// What to say of an account: in which of the `found` groups it is, or why in none.
+    fn state(
+        &self,
+        spec: &DirectorySpec,
+        account: &Account,
+        found: &HashMap<GroupRef, FoundGroup>,
+        now: UnixTime,
+    ) -> MembershipState {
         let entry = match account {
             Account::None => return MembershipState::NotFound,
             Account::Several => return MembershipState::Ambiguous,
@@ -312,8 +321,16 @@ impl Graph {
             return refusal;
         }
         let Some(reached) = self.closure(spec, entry) else { return MembershipState::TooManyGroups };
-        let is_in = |group: &&GroupRef| self.index(&(*group).into()).is_some_and(|index| reached.contains(&index));
-        MembershipState::Member(groups.iter().filter(is_in).cloned().collect())
+        let is_in = |group: &GroupRef, found: &FoundGroup| {
+            let is_reached = self.index(&group.into()).is_some_and(|index| reached.contains(&index));
+            // A group that was made anew meanwhile is another one.
+            is_reached && self.found(group) == *found
+        };
+        let groups = found.iter().filter(|(group, found)| is_in(group, found));
+        let mut groups: Vec<GroupRef> = groups.map(|(group, _)| group.clone()).collect();
+        // So that equal memberships compare as equal.
+        groups.sort_by_cached_key(GroupRef::key);
+        MembershipState::Member(groups)
     }
 
     /// All groups that an account is in. `None` if there are too many.
@@ -343,4 +360,69 @@ impl Graph {
 /// The names of the groups that an entry is in.
 fn names<'e>(entry: &'e Entry, spec: &'e DirectorySpec) -> impl Iterator<Item = Dn> + 'e {
     entry.texts(spec.kind.group_attribute()).filter_map(|text| Dn::parse(text).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{BindSpec, DirectoryKind, UserFilter};
+
+    fn spec() -> DirectorySpec {
+        DirectorySpec {
+            name: sts_types::DirectoryName::new("corp").unwrap(),
+            urls: Vec::new(),
+            ca_file: None,
+            bind: BindSpec { dn: "cn=sts".to_owned(), password_file: "secret".into() },
+            base: Dn::parse("dc=corp").unwrap(),
+            kind: DirectoryKind::Ldap {
+                user_filter: UserFilter::parse("(uid={name})").unwrap(),
+                group_attribute: "memberOf".to_owned(),
+            },
+            refresh: Duration::from_secs(60),
+            max_age: Duration::from_secs(600),
+        }
+    }
+
+    fn entry(dn: &str, attributes: &[(&str, &str)]) -> Entry {
+        let mut entry = Entry::with(attributes);
+        dn.clone_into(&mut entry.dn);
+        entry
+    }
+
+    #[test]
+    fn a_group_that_is_made_anew_while_it_is_read_has_no_members_yet() {
+        let spec = spec();
+        let group = GroupRef::parse("cn=deployers,dc=corp").unwrap();
+        let account = Account::One(Box::new(entry("uid=ann,dc=corp", &[("memberOf", "CN=Deployers,dc=corp")])));
+        let [before, after] = ["1", "2"].map(|id| {
+            let mut graph = Graph::default();
+            graph.add(&spec, &entry("cn=deployers,dc=corp", &[("entryUUID", id)]));
+            graph
+        });
+        let found = |graph: &Graph| HashMap::from([(group.clone(), graph.found(&group))]);
+        let now = UnixTime::from_secs(0);
+        let member = MembershipState::Member(vec![group.clone()]);
+        assert_eq!(before.state(&spec, &account, &found(&before), now), member);
+        assert_eq!(before.state(&spec, &account, &found(&after), now), MembershipState::Member(Vec::new()));
+        assert_eq!(before.state(&spec, &account, &found(&Graph::default()), now), MembershipState::Member(Vec::new()));
+    }
+
+    #[test]
+    fn an_account_in_too_many_groups_is_in_none() {
+        let spec = spec();
+        let mut graph = Graph::default();
+        // A ladder: each group is in the next.
+        for index in 0..=MAX_GROUPS_OF_ACCOUNT {
+            let above = format!("cn=g{},dc=corp", index + 1);
+            graph.add(&spec, &entry(&format!("cn=g{index},dc=corp"), &[("entryUUID", "1"), ("memberOf", &above)]));
+        }
+        let state = |first: &str| {
+            let account = Account::One(Box::new(entry("uid=ann,dc=corp", &[("memberOf", first)])));
+            graph.state(&spec, &account, &HashMap::new(), UnixTime::from_secs(0))
+        };
+        assert_eq!(state("cn=g0,dc=corp"), MembershipState::TooManyGroups);
+        assert_eq!(state("cn=g1,dc=corp"), MembershipState::Member(Vec::new()));
+    }
 }
