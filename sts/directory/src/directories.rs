@@ -22,7 +22,9 @@ use crate::refresh::{Outcome, Request, refresh};
 use crate::spec::{DirectoriesSpec, DirectorySpec, LinkedGroup, LinkedLogin};
 
 /// The most logins in memory.
-const MAX_CACHED: u64 = 100_000;
+const MAX_CACHED: u64 = 1_000_000;
+/// How long a login stays in memory that no account has any more.
+const MAX_IDLE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The longest that the task sleeps.
 const MAX_WAIT: Duration = Duration::from_secs(3600);
 
@@ -94,7 +96,7 @@ impl Directories {
         let directories = Self {
             environment,
             state: Mutex::default(),
-            cache: Cache::new(MAX_CACHED),
+            cache: Cache::builder().max_capacity(MAX_CACHED).time_to_idle(MAX_IDLE).build(),
             memberships: ArcSwap::default(),
             changed: Notify::new(),
             refreshes: watch::Sender::new(0),

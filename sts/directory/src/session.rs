@@ -25,6 +25,8 @@ use crate::tls;
 const PAGE: i32 = 500;
 /// The most entries of one search.
 const MAX_ENTRIES: usize = 20_000;
+/// The most pages of one search.
+const MAX_PAGES: usize = 1_000;
 /// The most octets that a server sends in one session.
 const MAX_SESSION: u64 = 256 << 20;
 const MAX_PASSWORD: u64 = 4096;
@@ -155,19 +157,17 @@ impl Session {
     ) -> Result<Vec<Entry>, DirectoryError> {
         let mut entries = Vec::new();
         let mut cookie = Vec::new();
-        loop {
-            let deadline = self.deadlines.operation;
-            let before = entries.len();
+        let deadline = self.deadlines.operation;
+        // A page may be empty and not the last: Microsoft's server sends one when its time slice ends.
+        for _ in 0..MAX_PAGES {
             cookie = within(deadline, "a search", self.page(search, cookie, &mut entries)).await?;
-            if cookie.is_empty() {
+            if cookie.is_empty() || entries.len() > MAX_ENTRIES {
                 break;
             }
-            if entries.len() == before || entries.len() > MAX_ENTRIES {
-                return Err(DirectoryError::new(
-                    FailureCause::Limit,
-                    format!("a search finds over {MAX_ENTRIES} entries, or has no end"),
-                ));
-            }
+        }
+        if !cookie.is_empty() || entries.len() > MAX_ENTRIES {
+            let what = format!("a search finds over {MAX_ENTRIES} entries or {MAX_PAGES} pages");
+            return Err(DirectoryError::new(FailureCause::Limit, what));
         }
         for entry in &mut entries {
             self.complete(entry, max_values).await?;
