@@ -22,6 +22,7 @@ mod session;
 mod sid;
 mod spec;
 mod tls;
+mod transport;
 
 pub use directories::{Directories, DirectoryStatus, Environment, Persistence};
 pub use dn::{Dn, DnError};

@@ -3,7 +3,10 @@ use super::*;
 use std::path::PathBuf;
 
 use rustls::RootCertStore;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+
+use crate::transport::START_TLS;
 
 impl Entry {
     /// An entry with one value an attribute.
