@@ -214,7 +214,9 @@ impl ManagedObjects {
                 .store(Arc::new(super::ManagedView { uses: Arc::new(all.into_iter().collect()), ..(*view).clone() }));
             drop(guard);
         }
-        self.notices.tell(&table(&self.view().objects), self.clock.now());
+        let rules = self.rules.rules();
+        let is_account = |name: &str| rules.account(name).is_some();
+        self.notices.warn(&table(&self.view().objects), self.clock.now(), is_account);
     }
 
     /// How many live keys end within 14 days.

@@ -1,6 +1,6 @@
-//! Warnings before API keys end.
+//! Warnings about API keys: before they end, and when their account is gone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use sts_types::{ApiKeyId, UnixTime};
@@ -13,23 +13,44 @@ pub(super) const FIRST_NOTICE: i64 = 14 * DAY;
 /// And how long before for the second time.
 const SECOND_NOTICE: i64 = 3 * DAY;
 
-/// Which keys were told of, and how often. Each server tells once for each time, and again after a
+/// Which keys were warned of, and how often. Each server warns once for each time, and again after a
 /// restart.
 #[derive(Debug, Default)]
-pub(super) struct KeyNotices(Mutex<HashMap<(ApiKeyId, UnixTime), u8>>);
+pub(super) struct KeyNotices {
+    expiring: Mutex<HashMap<(ApiKeyId, UnixTime), u8>>,
+    orphans: Mutex<HashSet<ApiKeyId>>,
+}
 
 impl KeyNotices {
-    /// Warns of the keys that are about to end.
-    pub(super) fn tell(&self, keys: &ApiKeys, now: UnixTime) {
+    /// Warns of the keys that are about to end, and of those whose account is in no file and not in
+    /// the store.
+    pub(super) fn warn(&self, keys: &ApiKeys, now: UnixTime, is_account: impl Fn(&str) -> bool) {
         for (id, days) in self.due(keys, now) {
             let Some(key) = keys.find(&id) else { continue };
             tracing::warn!(%id, account = %key.account, name = %key.name, expires_at = %key.expires_at, within_days = days, "an API key expires soon: create another one and replace it");
         }
+        for id in self.new_orphans(keys, now, is_account) {
+            let Some(key) = keys.find(&id) else { continue };
+            // Not revoked here: another server may have newer files, which declare the account.
+            tracing::warn!(%id, account = %key.account, name = %key.name, "an API key belongs to an account that nothing declares: it gets no tokens until an account of that name comes back; if it shall not, revoke the key");
+        }
+    }
+
+    /// The keys that have lost their account since the last call.
+    fn new_orphans(&self, keys: &ApiKeys, now: UnixTime, is_account: impl Fn(&str) -> bool) -> Vec<ApiKeyId> {
+        let live = keys.iter().filter(|key| key.is_live(now));
+        let orphans: HashSet<ApiKeyId> =
+            live.filter(|key| !is_account(key.account.as_str())).map(|key| key.id.clone()).collect();
+        let mut known = self.orphans.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut new: Vec<ApiKeyId> = orphans.difference(&known).cloned().collect();
+        new.sort_unstable();
+        *known = orphans;
+        new
     }
 
     /// The keys to tell of now, each with the days it has at most.
     fn due(&self, keys: &ApiKeys, now: UnixTime) -> Vec<(ApiKeyId, i64)> {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.expiring.lock().unwrap_or_else(PoisonError::into_inner);
         told.retain(|(id, end), _| keys.find(id).is_some_and(|key| key.expires_at == *end));
         let mut due = Vec::new();
         for key in keys.iter().filter(|key| key.is_live(now)) {
@@ -55,9 +76,8 @@ mod tests {
     use super::*;
     use crate::api_keys::ApiKeyEntry;
 
-    #[test]
-    fn a_key_is_told_of_14_and_3_days_before_its_end_and_once_each() {
-        let key = ApiKeyEntry {
+    fn key() -> ApiKeyEntry {
+        ApiKeyEntry {
             id: ApiKeyId::new("0123456789ab").unwrap(),
             account: AccountName::new("octo").unwrap(),
             name: "build".to_owned(),
@@ -67,8 +87,24 @@ mod tests {
             created_at: UnixTime::from_secs(0),
             created_by: "admin token".to_owned(),
             expires_at: UnixTime::from_secs(30 * 86_400),
+        }
+    }
+
+    #[test]
+    fn a_key_whose_account_is_gone_is_told_of_once_each_time() {
+        let (keys, notices) = (ApiKeys::new([key()]), KeyNotices::default());
+        let orphans = |account: &str, day: i64| {
+            notices.new_orphans(&keys, UnixTime::from_secs(day * 86_400), |name| name == account).len()
         };
-        let keys = ApiKeys::new([key]);
+        let counts =
+            [orphans("octo", 1), orphans("other", 1), orphans("other", 2), orphans("octo", 3), orphans("other", 4)];
+        assert_eq!(counts, [0, 1, 0, 0, 1]);
+        assert_eq!(KeyNotices::default().new_orphans(&keys, UnixTime::from_secs(31 * 86_400), |_| false).len(), 0);
+    }
+
+    #[test]
+    fn a_key_is_told_of_14_and_3_days_before_its_end_and_once_each() {
+        let keys = ApiKeys::new([key()]);
         let notices = KeyNotices::default();
         let told = |day: i64| -> Vec<i64> {
             let due = notices.due(&keys, UnixTime::from_secs(day * 86_400));
