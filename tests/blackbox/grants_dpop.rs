@@ -5,7 +5,9 @@ use crate::redis::shared_world;
 use crate::support::*;
 use serde_json::{Value, json};
 use std::sync::LazyLock;
-use sts_testkit::{Algorithm, Forge, Key, RedisServer, Request, Response, Server, Site, exchange_request, now, send};
+use sts_testkit::{
+    Algorithm, Config, Forge, Key, RedisServer, Request, Response, Server, Site, exchange_request, now, send,
+};
 
 static KEY: LazyLock<Key> = LazyLock::new(|| Key::new(Algorithm::ES256, "holder"));
 static OTHER: LazyLock<Key> = LazyLock::new(|| Key::new(Algorithm::EdDSA, "other"));
@@ -123,48 +125,6 @@ fn dp02_a_proof_is_used_once_over_all_replicas_and_both_stores() {
 }
 
 #[test]
-fn dp02_a_proof_is_used_once_at_our_other_endpoints_too_over_all_replicas_and_both_stores() {
-    let (redis, keys) = (RedisServer::start(), Site::new());
-    let config = shared_world(&redis, &keys);
-    let replicas: [Server; 2] = std::array::from_fn(|_| Server::start_in(STS, world_site(&config)));
-    let (alone, shared) = ((&*GRANTS, &*GRANTS), (&replicas[0], &replicas[1]));
-    for (first, second) in [shared, alone] {
-        for (subject, path) in [("svc:introspector", "/introspect"), ("svc:root", "/revoke")] {
-            let access = bound(first, subject, &KEY);
-            let ask = |server: &Server, proof: &str| {
-                let request = Request::post_form(path, &[("token", "x")]);
-                server.send(&request.header("Authorization", &format!("DPoP {access}")).header("DPoP", proof))
-            };
-            let used = proof_for(&KEY, path, &access).sign();
-            assert_eq!(ask(first, &used).status, 200, "{path}");
-            for server in [first, second] {
-                let again = ask(server, &used);
-                refused(&again, 401, "invalid_dpop_proof", "proof_invalid");
-                assert!(again.text().contains("used before"), "{}", again.text());
-            }
-            assert_eq!(ask(second, &proof_for(&KEY, path, &access).sign()).status, 200, "{path}");
-        }
-        // The admin listener, too.
-        let access = bound(first, "svc:reader", &KEY);
-        let ask = |method: &str, path: &str, proof: &str| {
-            let request = Request::new(method, path).header("Authorization", &format!("DPoP {access}"));
-            send(first.admin(), &request.header("DPoP", proof))
-        };
-        let url = format!("http://{}/admin/v1/keys", first.admin());
-        let used = proof_for(&KEY, "/x", &access).claim("htm", "GET").claim("htu", url).sign();
-        assert_eq!(ask("GET", "/admin/v1/keys", &used).status, 200);
-        refused(&ask("GET", "/admin/v1/keys", &used), 401, "invalid_dpop_proof", "proof_invalid");
-    }
-    // A store that is away is no reason to take a proof.
-    let access = bound(&replicas[0], "svc:introspector", &KEY);
-    drop(redis);
-    let request =
-        Request::post_form("/introspect", &[("token", "x")]).header("Authorization", &format!("DPoP {access}"));
-    let away = replicas[0].send(&request.header("DPoP", &proof_for(&KEY, "/introspect", &access).sign()));
-    refused(&away, 503, "temporarily_unavailable", "store_unavailable");
-}
-
-#[test]
 fn dp03_sb01_an_account_that_requires_a_proof_gets_no_bearer_token() {
     let response = GRANTS.exchange(&token("svc:bound"), &[]);
     refused(&response, 400, "invalid_dpop_proof", "proof_invalid");
@@ -218,6 +178,177 @@ fn dp02_a_bound_token_is_no_bearer_token_at_our_endpoints_and_comes_with_a_proof
     // Presenting the whole token is authority to revoke it, with or without its key.
     assert_eq!(server.revoke(&access).status, 200);
     refused(&ask(&dpop, &[fresh().sign()]), 401, "invalid_token", "invalid_token");
+}
+
+/// A place of ours that takes a token that is bound to a key.
+#[derive(Clone, Copy)]
+enum Endpoint {
+    Introspect,
+    Revoke,
+    Keys,
+}
+
+impl Endpoint {
+    const ALL: [Self; 3] = [Self::Introspect, Self::Revoke, Self::Keys];
+
+    fn proof(self, server: &Server, access: &str) -> Forge<'static> {
+        match self {
+            Self::Introspect => proof_for(&KEY, "/introspect", access),
+            Self::Revoke => proof_for(&KEY, "/revoke", access),
+            Self::Keys => {
+                let url = format!("http://{}/admin/v1/keys", server.admin());
+                proof_for(&KEY, "/x", access).claim("htm", "GET").claim("htu", url)
+            }
+        }
+    }
+
+    fn ask(self, server: &Server, access: &str, proof: &str) -> Response {
+        let request = match self {
+            Self::Introspect => Request::post_form("/introspect", &[("token", "x")]),
+            Self::Revoke => Request::post_form("/revoke", &[("token", "x")]),
+            Self::Keys => Request::get("/admin/v1/keys"),
+        };
+        let address = if matches!(self, Self::Keys) { server.admin() } else { server.public() };
+        send(address, &request.header("Authorization", &format!("DPoP {access}")).header("DPoP", proof))
+    }
+}
+
+/// An account that may use all of these places, on both stores.
+fn own_endpoints(config: Config) -> Config {
+    config.with(
+        "service_accounts/all-rights",
+        json!({
+            "grants": { "sts": ["sts:introspect", "sts:revoke", "sts:admin"] },
+            "identities": [identity("plain", "svc:all-rights")],
+        }),
+    )
+}
+
+fn assert_used_up(response: &Response) {
+    refused(response, 401, "invalid_dpop_proof", "proof_invalid");
+    assert!(response.text().contains("used before"), "{}", response.text());
+    let challenge = response.header("www-authenticate").unwrap();
+    assert!(challenge.starts_with("DPoP ") && challenge.contains("invalid_dpop_proof"), "{challenge}");
+}
+
+#[test]
+fn dp02_at_our_own_endpoints_too_a_proof_is_used_once_over_all_replicas_and_both_stores() {
+    let (redis, keys) = (RedisServer::start(), Site::new());
+    let shared = own_endpoints(shared_world(&redis, &keys));
+    let replicas: [Server; 2] = std::array::from_fn(|_| Server::start_in(STS, world_site(&shared)));
+    let embedded = Server::start_in(STS, world_site(&own_endpoints(world())));
+    for (first, second) in [(&replicas[0], &replicas[1]), (&embedded, &embedded)] {
+        let access = bound(first, "svc:all-rights", &KEY);
+        for endpoint in Endpoint::ALL {
+            let used = endpoint.proof(first, &access).sign();
+            assert_eq!(endpoint.ask(first, &access, &used).status, 200);
+            assert_used_up(&endpoint.ask(first, &access, &used));
+            // The admin listener of each server has an address of its own, which the proof names.
+            if !matches!(endpoint, Endpoint::Keys) {
+                assert_used_up(&endpoint.ask(second, &access, &used));
+            }
+            // The same `jti` in a proof for another request is the same proof.
+            let jti = payload(&used)["jti"].clone();
+            for other in Endpoint::ALL {
+                let again = other.proof(second, &access).claim("jti", jti.clone()).sign();
+                assert_used_up(&other.ask(second, &access, &again));
+            }
+            let again = exchange_request(&token("svc:octo"), &[]);
+            let again = second.send(&again.header("DPoP", &proof(&KEY).claim("jti", jti).sign()));
+            refused(&again, 400, "invalid_dpop_proof", "proof_invalid");
+        }
+        let used = proof(&KEY).sign();
+        granted(&with_proof(first, "svc:octo", &used));
+        let again = Endpoint::Introspect.proof(second, &access).claim("jti", payload(&used)["jti"].clone()).sign();
+        assert_used_up(&Endpoint::Introspect.ask(second, &access, &again));
+    }
+}
+
+#[test]
+fn dp02_of_many_requests_at_once_with_one_proof_exactly_one_is_served() {
+    let (redis, keys) = (RedisServer::start(), Site::new());
+    let config = own_endpoints(shared_world(&redis, &keys));
+    let replicas: [Server; 2] = std::array::from_fn(|_| Server::start_in(STS, world_site(&config)));
+    let access = bound(&replicas[0], "svc:all-rights", &KEY);
+    for endpoint in [Endpoint::Introspect, Endpoint::Revoke] {
+        let used = endpoint.proof(&replicas[0], &access).sign();
+        let answers: Vec<Response> = std::thread::scope(|scope| {
+            let ask = |at: usize| endpoint.ask(&replicas[at % 2], &access, &used);
+            let threads: Vec<_> = (0..16).map(|at| scope.spawn(move || ask(at))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let (served, others): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
+        assert_eq!((served.len(), others.len()), (1, 15));
+        others.into_iter().for_each(assert_used_up);
+    }
+}
+
+#[test]
+fn dp02_a_request_that_is_refused_for_anything_else_spends_no_proof() {
+    let server = Server::start_in(STS, world_site(&own_endpoints(world())));
+    let (right, weak) = (bound(&server, "svc:all-rights", &KEY), bound(&server, "svc:introspector", &KEY));
+    // Each is refused before the claim is taken, so the `jti` is free for a sound request.
+    let mine = |access: &str| Endpoint::Introspect.proof(&server, access);
+    for (what, refused) in [
+        ("another key's", (right.clone(), proof_for(&OTHER, "/introspect", &right))),
+        ("another endpoint's", (right.clone(), mine(&right).claim("htu", format!("{US}/revoke")))),
+        ("another token's", (right.clone(), mine(&weak))),
+        ("too old", (right.clone(), mine(&right).claim("iat", now() - 400))),
+        ("no token of ours", ("x".to_owned(), mine("x"))),
+    ] {
+        let (access, proof) = refused;
+        let jti = format!("spared {what}");
+        assert_eq!(Endpoint::Introspect.ask(&server, &access, &proof.claim("jti", jti.clone()).sign()).status, 401);
+        let sound = mine(&right).claim("jti", jti);
+        assert_eq!(Endpoint::Introspect.ask(&server, &right, &sound.sign()).status, 200, "{what}");
+    }
+    // The scope is missing.
+    let jti = "spared without a scope";
+    let refused =
+        Endpoint::Revoke.ask(&server, &weak, &Endpoint::Revoke.proof(&server, &weak).claim("jti", jti).sign());
+    assert_eq!(refused.status, 403, "{}", refused.text());
+    assert_eq!(Endpoint::Introspect.ask(&server, &weak, &mine(&weak).claim("jti", jti).sign()).status, 200);
+}
+
+#[test]
+fn dp02_a_store_that_does_not_say_whether_a_proof_was_used_is_no_leave_to_use_it() {
+    let (mut redis, keys) = (RedisServer::start(), Site::new());
+    let server = Server::start_in(STS, world_site(&own_endpoints(shared_world(&redis, &keys))));
+    let access = bound(&server, "svc:all-rights", &KEY);
+    // It reads and does not write.
+    redis.order(&["CONFIG", "SET", "min-replicas-to-write", "1"]);
+    for endpoint in Endpoint::ALL {
+        let answer = endpoint.ask(&server, &access, &endpoint.proof(&server, &access).sign());
+        refused(&answer, 503, "temporarily_unavailable", "store_unavailable");
+        assert!(answer.header("retry-after").is_some(), "{}", answer.text());
+    }
+    redis.order(&["CONFIG", "SET", "min-replicas-to-write", "0"]);
+    assert_eq!(
+        Endpoint::Keys.ask(&server, &access, &Endpoint::Keys.proof(&server, &access).sign()).status,
+        200,
+        "it writes again"
+    );
+    redis.kill();
+    for endpoint in Endpoint::ALL {
+        let answer = endpoint.ask(&server, &access, &endpoint.proof(&server, &access).sign());
+        refused(&answer, 503, "temporarily_unavailable", "store_unavailable");
+    }
+}
+
+#[test]
+fn dp02_a_proof_that_was_freed_in_redis_is_used_up_where_it_was_seen() {
+    let (redis, keys) = (RedisServer::start(), Site::new());
+    let server = Server::start_in(STS, world_site(&own_endpoints(shared_world(&redis, &keys))));
+    let access = bound(&server, "svc:all-rights", &KEY);
+    for endpoint in Endpoint::ALL {
+        let used = endpoint.proof(&server, &access).sign();
+        assert_eq!(endpoint.ask(&server, &access, &used).status, 200);
+        for key in redis.keys().iter().filter(|key| key.contains(":c:")) {
+            redis.order(&["DEL", key]);
+        }
+        assert_used_up(&endpoint.ask(&server, &access, &used));
+    }
+    server.lines().wait("an alert", |line| line.contains("the claim on a one-use token").then_some(()));
 }
 
 #[test]

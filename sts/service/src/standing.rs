@@ -99,7 +99,7 @@ impl Introspector {
     /// Whether the rules support the token of `record`, and we still publish the key that signed it.
     /// What came from a token of a withdrawn key ends with it: whoever holds that key made the token.
     pub(crate) fn supports(&self, snapshot: &Snapshot, record: &TokenRecord, now: UnixTime) -> bool {
-        self.keyring.verifying_key(&record.kid, now).is_some() && snapshot.supports(record, now)
+        supports(snapshot, &*self.keyring, record, now)
     }
 
     /// The record of one token, if nothing ends that token by itself.
@@ -115,6 +115,11 @@ impl Introspector {
         }
         if self.supports(snapshot, &record, now) { Ok(record) } else { Err(Standing::Unsupported(Box::new(record))) }
     }
+}
+
+/// Whether the rules support the token of `record`, and we still publish the key that signed it.
+pub(crate) fn supports(snapshot: &Snapshot, keys: &impl VerifyingKeys, record: &TokenRecord, now: UnixTime) -> bool {
+    keys.verifying_key(&record.kid, now).is_some() && snapshot.supports(record, now)
 }
 
 /// The entries of tokens that others depend on, by `jti`.
@@ -174,10 +179,7 @@ impl Ancestry {
             let Some(Entry { record, revoked }) = self.0.get(jti) else { return Some(AncestorFault::Gone) };
             match revoked.clone().or_else(|| in_force.covering(list, record)) {
                 Some(revocation) => Some(AncestorFault::Revoked(Box::new(revocation))),
-                None => {
-                    let is_supported = keys.verifying_key(&record.kid, now).is_some() && snapshot.supports(record, now);
-                    (!is_supported).then_some(AncestorFault::Gone)
-                }
+                None => (!supports(snapshot, keys, record, now)).then_some(AncestorFault::Gone),
             }
         })
     }

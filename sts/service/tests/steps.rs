@@ -16,7 +16,7 @@ use sts_jose::{OsEntropy, SigningKey};
 use sts_keyring::Keyring;
 use sts_service::{
     AuthorizationScheme, Caller, DecisionEvent, EventSink, Phase, PhaseTimes, PresentedAccessToken, Reason,
-    RefusedError, RequestContext, RevocationRequest, Service, ServiceDependencies,
+    RefusedError, RequestContext, RevocationRequest, Service, ServiceDependencies, TokenState,
 };
 use sts_store::{
     Acceptance, EarlierUse, Entry, Issued, Lease, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation,
@@ -93,6 +93,13 @@ impl Ledger for FakeLedger {
 
     fn look_up(&self, jti: sts_types::Jti) -> LedgerFuture<'_, Option<Entry>> {
         self.answer(move || self.records.lock().unwrap().get(jti.as_str()).cloned())
+    }
+
+    fn look_up_all(&self, jtis: Vec<sts_types::Jti>) -> LedgerFuture<'_, Vec<Option<Entry>>> {
+        self.answer(move || {
+            let records = self.records.lock().unwrap();
+            jtis.iter().map(|jti| records.get(jti.as_str()).cloned()).collect()
+        })
     }
 
     fn revoke(&self, mut revocation: Revocation) -> LedgerFuture<'_, Revocation> {
@@ -814,6 +821,41 @@ fn made_elsewhere(before: UnixTime, by_account: bool) -> Revocation {
         reason: None,
         until: before.plus(3600),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tokens_of_a_key_of_ours_that_is_withdrawn_are_in_the_lists_and_no_list_is_signed_without_need() {
+    beside_status_lists(async |fixture| {
+        let (service, directory) = (&fixture.service, fixture._directory.path());
+        let minted = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
+        let jti = claims_of(&minted)["jti"].as_str().unwrap().to_owned();
+        let state = async || {
+            let shown = service.show_token(&service.snapshot(), sts_types::Jti::new(&jti).unwrap()).await;
+            shown.unwrap().unwrap().state
+        };
+        assert_eq!(is_valid(fixture, &minted).await, Ok(true));
+        let (name, _) = status_of(&minted);
+        let signed = async || service.status_list(&name).await.unwrap().unwrap().etag.clone();
+        let first = signed().await;
+
+        // Other rules, under which the token stands as before, and a new key beside the old one.
+        let other = format!("status_list: true\n# other\n{}", CONFIG.replace("REPLAY", ""));
+        let before = service.snapshot().generation.clone();
+        drop(service.swap(snapshot(directory, &other, Arc::clone(&fixture.keys) as _)));
+        assert_ne!(service.snapshot().generation, before);
+        let old = service.keyring().keys()[0].kid().clone();
+        service.keyring().rotate(fixture.clock.now()).unwrap();
+        tokio::time::sleep(Duration::from_secs(12)).await;
+        assert_eq!(signed().await, first, "the same bits need no other signature");
+        assert_eq!((is_valid(fixture, &minted).await, state().await), (Ok(true), TokenState::Active));
+
+        std::fs::remove_file(directory.join(format!("keys/es256-{old}.json"))).unwrap();
+        assert!(service.keyring().reread().unwrap());
+        assert!(!fixture.is_active(&minted).await);
+        assert_eq!(state().await, TokenState::Inactive);
+        until_invalid(fixture, &minted).await;
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

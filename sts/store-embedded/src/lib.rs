@@ -181,6 +181,14 @@ impl Ledger for EmbeddedLedger {
         })
     }
 
+    fn look_up_all(&self, jtis: Vec<Jti>) -> LedgerFuture<'_, Vec<Option<Entry>>> {
+        Box::pin(async move {
+            self.reopen_if_failed().await?;
+            let now = self.engine.clock.now();
+            self.engine.read(|database, reader| read::look_up_all(database, reader, &jtis, now))
+        })
+    }
+
     fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, Revocation> {
         Box::pin(self.write(move |engine, tables| tables.revoke(&*engine.seal, revocation, engine.clock.now())))
     }

@@ -73,7 +73,26 @@ pub(super) fn look_up(
     jti: &Jti,
     now: UnixTime,
 ) -> Result<Option<Entry>, redb::Error> {
+    find_entry(&database.begin_read()?, reader, jti, now)
+}
+
+/// The live records of `jtis` and their revocations, all from one snapshot.
+pub(super) fn look_up_all(
+    database: &Database,
+    reader: &RecordReader<'_>,
+    jtis: &[Jti],
+    now: UnixTime,
+) -> Result<Vec<Option<Entry>>, redb::Error> {
     let transaction = database.begin_read()?;
+    jtis.iter().map(|jti| find_entry(&transaction, reader, jti, now)).collect()
+}
+
+fn find_entry(
+    transaction: &ReadTransaction,
+    reader: &RecordReader<'_>,
+    jti: &Jti,
+    now: UnixTime,
+) -> Result<Option<Entry>, redb::Error> {
     let Some(number) = transaction.open_table(BY_JTI)?.get(jti.as_str())?.map(|number| number.value()) else {
         return Ok(None);
     };
@@ -86,7 +105,7 @@ pub(super) fn look_up(
         reader.alerts.raise(Alert { place: Place::Record, fault: Fault::Seal });
         return Ok(None);
     }
-    with_revocation(&transaction, reader, record, now)
+    with_revocation(transaction, reader, record, now)
 }
 
 /// The end of the record that expires last.

@@ -39,6 +39,9 @@ pub(super) enum RedisStoreError {
     /// Redis failed an integrity check: it lost data, was altered, or may lose data.
     #[error("{0}")]
     Integrity(Arc<str>),
+    /// Another program wrote over a key of the store.
+    #[error("{0}")]
+    Foreign(Arc<str>),
 }
 
 /// An error reply, by its code.
@@ -138,7 +141,7 @@ impl RedisStoreError {
                     | ErrorReply::TooManyClients
                     | ErrorReply::ClusterDown
             ),
-            Self::Open(_) | Self::Conflict | Self::Replicas { .. } | Self::Integrity(_) => false,
+            Self::Open(_) | Self::Conflict | Self::Replicas { .. } | Self::Integrity(_) | Self::Foreign(_) => false,
         }
     }
 
@@ -147,7 +150,7 @@ impl RedisStoreError {
         match self {
             Self::Deadline(_) | Self::Open(_) | Self::Connection(_) | Self::Conflict | Self::Replicas { .. } => true,
             Self::Named(named) => *named != ErrorReply::WrongType,
-            Self::Form | Self::Integrity(_) => false,
+            Self::Form | Self::Integrity(_) | Self::Foreign(_) => false,
         }
     }
 

@@ -17,6 +17,7 @@ mod health;
 mod inspector;
 mod integrity;
 mod issue;
+mod key_types;
 mod lineage;
 mod list;
 mod load;
@@ -53,6 +54,7 @@ use self::connect::{Connector, connect_deadline};
 use self::connection_pool::ConnectionPool;
 use self::error::RedisStoreError;
 use self::inspector::{Inspector, add_health, check_health};
+use self::key_types::{add_key_types, check_key_types};
 use self::names::Names;
 use self::object_registry::ObjectRegistry;
 use self::registry::Registry;
@@ -232,16 +234,18 @@ impl RedisLedger {
         let now = self.clock().now_millis();
         add_health(&mut batch);
         batch.add(command("SET", &[self.names().probe(), "1", "PX", "60000"]));
+        add_key_types(&mut batch, self.names());
         // Not through `verification_floor`: this probe sets the fitness that the floor depends on.
         let floor = self.guard().floor();
         let mut replies = self.pool.run(batch).await?;
         let mark = StoreMark::read(&mut replies);
         let warnings = check_health(&mut replies, now);
         self.guard().note_fitness(warnings.as_ref().map(|_| ()).map_err(RedisStoreError::clone));
-        let warnings = warnings?;
+        let mut warnings = warnings?;
         let mut mark = mark?;
         self.check(&mut mark, floor)?;
         replies.value()?;
+        warnings.extend(check_key_types(&mut replies, self.names())?);
         self.catch_up(&mark).await?;
         self.sample_revocations().await?;
         self.sample_objects().await?;
@@ -330,6 +334,10 @@ impl Ledger for RedisLedger {
 
     fn look_up(&self, jti: Jti) -> LedgerFuture<'_, Option<Entry>> {
         Box::pin(async move { Ok(self.find(&jti).await?) })
+    }
+
+    fn look_up_all(&self, jtis: Vec<Jti>) -> LedgerFuture<'_, Vec<Option<Entry>>> {
+        Box::pin(async move { Ok(self.find_all(&jtis).await?) })
     }
 
     fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, Revocation> {

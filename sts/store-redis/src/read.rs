@@ -16,23 +16,48 @@ use sts_store::{Entry, Revocation};
 impl RedisLedger {
     /// The live record of `jti` and its revocation, in one round trip.
     pub(super) async fn find(&self, jti: &Jti) -> Result<Option<Entry>, RedisStoreError> {
-        let id = self.names().id(jti);
+        Ok(self.find_all(std::slice::from_ref(jti)).await?.pop().flatten())
+    }
+
+    /// The live record of each of `jtis` and its revocation, in one round trip for all of them.
+    pub(super) async fn find_all(&self, jtis: &[Jti]) -> Result<Vec<Option<Entry>>, RedisStoreError> {
+        if jtis.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<String> = jtis.iter().map(|jti| self.names().id(jti)).collect();
         let mut batch = self.inspector.reading(Batch::plain());
-        batch.add(command("GET", &[self.names().record(&id)])).add(command("GET", &[self.names().revocation(&id)]));
+        for id in &ids {
+            batch.add(command("GET", &[self.names().record(id)])).add(command("GET", &[self.names().revocation(id)]));
+        }
         let (_, mut replies) = self.guarded(batch).await?;
-        let (record, mut revocation) = (found(&mut replies)?, found(&mut replies)?);
-        let Some(record) = self.open_record(&id, record)? else { return Ok(None) };
+        let mut entries = Vec::with_capacity(jtis.len());
+        for (jti, id) in jtis.iter().zip(&ids) {
+            let (record, revocation) = (found(&mut replies)?, found(&mut replies)?);
+            entries.push(self.entry(jti, id, record, revocation).await?);
+        }
+        Ok(entries)
+    }
+
+    /// The entry of what Redis has under the `id` of `jti`.
+    async fn entry(
+        &self,
+        jti: &Jti,
+        id: &str,
+        record: StoredValue,
+        mut revocation: StoredValue,
+    ) -> Result<Option<Entry>, RedisStoreError> {
+        let Some(record) = self.open_record(id, record)? else { return Ok(None) };
         if record.jti != *jti {
             self.alerts.raise(Alert { place: Place::Record, fault: Fault::Seal });
             return Ok(None);
         }
         if matches!(revocation, StoredValue::Nothing)
             && record.exp >= self.clock().now()
-            && self.was_deleted(&id).await?
+            && self.was_deleted(id).await?
         {
             revocation = StoredValue::Foreign;
         }
-        Ok(self.with_revocation(&id, record, revocation))
+        Ok(self.with_revocation(id, record, revocation))
     }
 
     /// Unseals a record of the trusted epoch or a former one. Any other record raises an alert.

@@ -72,7 +72,17 @@ mod over_tls {
         Rig { ledger, clock: Arc::clone(&store.clock), keep: Box::new((store, certificates)) }
     }
 
+    async fn objects() -> ObjectRig {
+        let certificates = RedisCertificates::make();
+        let store = Store::new(RedisServer::with(&certificates.server_lines()));
+        let spec = RedisSpec { tls: Some(tls(&certificates)), ..store.spec() };
+        let ledger = Arc::new(store.ledger_by(0, spec));
+        let keep = Box::new((store, certificates));
+        ObjectRig { objects: Arc::clone(&ledger) as _, ledger, clock: Arc::clone(&keep.0.clock), keep }
+    }
+
     sts_store::contract_tests! { over_tls }
+    sts_store::object_contract_tests! { objects }
 }
 
 /// A new ledger in the Redis that all tests of this process share.
@@ -115,15 +125,25 @@ mod in_a_cluster {
 mod behind_sentinels {
     use super::*;
 
-    async fn behind_sentinels() -> Rig {
+    fn sentinels() -> Topology {
         static PAIR: OnceLock<RedisPair> = OnceLock::new();
         let pair = PAIR.get_or_init(RedisPair::start);
         // One of them is down.
         let sentinels = vec![node(1), node(pair.sentinel.port())];
-        apart(Topology::Sentinel { sentinels, name: "mymaster".to_owned() })
+        Topology::Sentinel { sentinels, name: "mymaster".to_owned() }
+    }
+
+    async fn behind_sentinels() -> Rig {
+        apart(sentinels())
+    }
+
+    async fn objects() -> ObjectRig {
+        let (ledger, clock, keep) = ledger_apart(sentinels());
+        ObjectRig { objects: Arc::clone(&ledger) as _, ledger, clock, keep }
     }
 
     sts_store::contract_tests! { behind_sentinels }
+    sts_store::object_contract_tests! { objects }
 }
 
 fn tls(certificates: &RedisCertificates) -> RedisTls {

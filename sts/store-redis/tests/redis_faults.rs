@@ -13,51 +13,11 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use sts_store::contract::{START, assert_all_attacks, claim, record, replayed, revocation, rule};
-use sts_store::{
-    Acceptance, Alert, EarlierUse, Entry, Fault, Issued, Ledger, LedgerError, Listing, Place, StatusMark, TakenClaim,
-};
+use sts_store::{Acceptance, Alert, Entry, Fault, Issued, Ledger, LedgerError, Listing, Place, StatusMark, TakenClaim};
 use sts_store_redis::{RedisLedger, RedisSpec, Topology};
 use sts_testkit::{RedisCluster, RedisPair, RedisReply, RedisServer};
-use sts_types::{Jti, StatusWindow};
-use support::{Store, node, spec};
-
-fn jti(text: &str) -> Jti {
-    Jti::new(text).unwrap()
-}
-
-/// The error text with which the store refuses.
-fn refusal<T: std::fmt::Debug>(answer: Result<T, LedgerError>) -> String {
-    match answer {
-        Err(LedgerError::Unavailable(text)) => text.to_string(),
-        other => panic!("not refused: {other:?}"),
-    }
-}
-
-/// Repeats a call until the store answers. Moves the clock forward so that the breaker lets a probe
-/// through.
-async fn eventually<T>(store: &Store, what: &str, mut ask: impl AsyncFnMut() -> Result<T, LedgerError>) -> T {
-    for _ in 0..600 {
-        if let Ok(answer) = ask().await {
-            return answer;
-        }
-        store.clock.advance(3);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("never: {what}: {:?}", ask().await.err());
-}
-
-/// A process saves the mark a moment after it has seen it.
-async fn saved(store: &Store, replica: u8, sequence: u64) {
-    let path = store.directory.path().join(format!("mark-{replica}.json"));
-    for _ in 0..600 {
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        if text.contains(&format!("\"sequence\":{sequence}}}")) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("not saved: {:?}", std::fs::read_to_string(&path));
-}
+use sts_types::StatusWindow;
+use support::{Store, eventually, jti, node, refusal, saved, spec};
 
 #[tokio::test]
 async fn c127_redis_away_at_the_start_is_refused_by_name_and_found_when_it_comes() {
@@ -716,28 +676,6 @@ async fn f2_a_claim_that_was_deleted_in_redis_stays_taken_where_it_was_seen() {
     store.server.order(&["DEL", &key]);
     assert_eq!(one.find_claim(taken.key).await.unwrap().map(Issued::Replayed), Some(replayed(1)));
     assert_eq!(store.ledger(4).find_claim(taken.key).await.unwrap(), None);
-}
-
-#[tokio::test]
-async fn f2_dp01_a_claim_without_a_record_that_was_deleted_in_redis_stays_taken_where_it_was_seen() {
-    let store = Store::new(RedisServer::start());
-    let (one, two) = (store.ledger(1), store.ledger(2));
-    let taken = claim(1, START.plus(900));
-    let by = EarlierUse::of(&record("a", "octo"));
-    assert_eq!(one.take_claim(taken.clone(), by.clone()).await.unwrap(), None);
-    assert_eq!(two.take_claim(taken.clone(), by.clone()).await.unwrap().map(Issued::Replayed), Some(replayed(1)));
-    for ledger in [&one, &two] {
-        let key = store.server.keys().into_iter().find(|key| key.contains(":c:")).unwrap();
-        store.server.order(&["DEL", &key]);
-        store.alerts.take();
-        let again = ledger.take_claim(taken.clone(), by.clone()).await.unwrap();
-        assert_eq!(again.map(Issued::Replayed), Some(replayed(1)));
-        assert_eq!(store.alerts.take(), [Alert { place: Place::Claim, fault: Fault::Missing }]);
-        assert!(store.server.keys().contains(&key), "it is taken again");
-    }
-    drop(store.server);
-    let away = one.take_claim(claim(2, START.plus(900)), by).await;
-    assert!(matches!(away, Err(LedgerError::Unavailable(_))), "{away:?}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use sts_store::contract::{START, assert_all_object_attacks, object, object_key, record, revocation};
+use sts_store::contract::{START, assert_all_object_attacks, object, object_key, record, revocation, rule};
 use sts_store::{
     Acceptance, Alert, Committed, Fault, Issued, KeyUse, Ledger, LedgerError, ManagedObject, ObjectChange, ObjectKind,
     ObjectStore, Place,
@@ -14,7 +14,7 @@ use sts_store::{
 use sts_store_redis::{RedisLedger, RedisSpec, Topology};
 use sts_testkit::{RedisPair, RedisReply, RedisServer};
 use sts_types::{ApiKeyId, Jti};
-use support::{Store, node, spec};
+use support::{Store, eventually, node, refusal, saved, spec};
 
 const OBJECTS: &str = "sts:{sts}:objects";
 const MARK: &str = "sts:{sts}:mark";
@@ -43,24 +43,6 @@ fn seen(objects: &[ManagedObject]) -> Vec<(String, String, u64)> {
     objects.iter().map(|object| (object.key.name.clone(), note(object), object.revision)).collect()
 }
 
-fn refusal<T: std::fmt::Debug>(answer: Result<T, LedgerError>) -> String {
-    match answer {
-        Err(LedgerError::Unavailable(text)) => text.to_string(),
-        other => panic!("not refused: {other:?}"),
-    }
-}
-
-async fn eventually<T>(store: &Store, what: &str, mut ask: impl AsyncFnMut() -> Result<T, LedgerError>) -> T {
-    for _ in 0..600 {
-        if let Ok(answer) = ask().await {
-            return answer;
-        }
-        store.clock.advance(3);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("never: {what}: {:?}", ask().await.err());
-}
-
 /// What an attacker finds: two objects, one changed once, one deleted, and what was there before.
 /// The fields of `a`, `b` and `gone` are returned.
 async fn scene(store: &Store) -> ([RedisLedger; 2], [String; 3]) {
@@ -85,17 +67,6 @@ async fn scene(store: &Store) -> ([RedisLedger; 2], [String; 3]) {
         saved(store, replica, 4).await;
     }
     (ledgers, [a, b, gone])
-}
-
-async fn saved(store: &Store, replica: u8, sequence: u64) {
-    let path = store.directory.path().join(format!("mark-{replica}.json"));
-    for _ in 0..600 {
-        if std::fs::read_to_string(&path).unwrap_or_default().contains(&format!("\"sequence\":{sequence}}}")) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("not saved: {:?}", std::fs::read_to_string(&path));
 }
 
 fn fields(store: &Store) -> Vec<String> {
@@ -223,6 +194,58 @@ async fn f2_what_was_altered_among_the_objects_is_found_by_a_sample_of_readiness
     let (_, text) = refused.expect("four samples see all 200");
     assert!(text.contains("managed objects") && text.contains("sts store accept-epoch"), "{text}");
     assert_eq!(store.alerts.take(), [Alert { place: Place::Object, fault: Fault::Missing }]);
+}
+
+#[tokio::test]
+async fn a_foreign_value_under_a_key_of_the_store_is_named_by_readiness_with_its_consequence() {
+    let store = Store::new(RedisServer::start());
+    let ledger = store.ledger(1);
+    ledger.issue(record("a", "octo"), vec![]).await.unwrap();
+    ledger.revoke(revocation("a", "leaked")).await.unwrap();
+    ledger.revoke(rule("octo", START.plus(1000))).await.unwrap();
+    let at = commit(&ledger, vec![team("a", "1")]).await;
+    for (key, consequence) in [
+        ("all", "no token can be recorded"),
+        ("ends", "no token can be recorded"),
+        ("rules", "nothing can be revoked"),
+        ("revocations", "nothing can be revoked"),
+        ("revoked", "no single token can be revoked"),
+        ("object-log", "no managed object can be changed"),
+        ("objects", "the managed objects in this Redis are not those that were made"),
+        ("mark", "the mark of the revocations in this Redis holds something else"),
+    ] {
+        let key = format!("sts:{{sts}}:{key}");
+        store.server.order(&["COPY", &key, "aside", "REPLACE"]);
+        store.server.order(&["SET", &key, "junk"]);
+        store.clock.advance(2);
+        let text = refusal(ledger.ready().await);
+        assert!(text.contains(consequence), "{key}: {text}");
+        assert!(
+            text.contains(&format!("`{key}`")) || ["objects", "mark"].iter().any(|own| key.ends_with(own)),
+            "{text}"
+        );
+        if key == LOG {
+            refusal(ledger.commit(at, vec![team("b", "1")]).await);
+            assert_eq!(ledger.changes_since(at).await.unwrap().unwrap().changes, [], "what is there is still told");
+            // The cure that the text names.
+            store.server.order(&["DEL", &key]);
+        } else {
+            store.server.order(&["COPY", "aside", &key, "REPLACE"]);
+        }
+        eventually(&store, &key, async || ledger.ready().await).await;
+    }
+    commit(&ledger, vec![team("b", "1")]).await;
+    assert_eq!(store.ledger(2).objects().await.unwrap().objects.len(), 2);
+    for key in ["leases", "key-uses", "denials"] {
+        let key = format!("sts:{{sts}}:{key}");
+        store.server.order(&["SET", &key, "junk"]);
+        let warnings = ledger.ready().await.unwrap();
+        let warning = warnings.iter().find(|warning| warning.name == "foreign_key").unwrap();
+        assert!(warning.text.contains(&format!("`{key}`")), "{}", warning.text);
+        assert_eq!(ledger.issue(record(&key, "octo"), vec![]).await.unwrap(), Issued::Recorded);
+        store.server.order(&["DEL", &key]);
+        assert!(ledger.ready().await.unwrap().iter().all(|warning| warning.name != "foreign_key"));
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
 use sts_types::{Digest256, Jti, StatusWindow, UnixTime};
 
 use crate::record::{EarlierUse, Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenClaim, TokenRecord};
@@ -32,9 +31,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// the others stay free. Returns only after everything is durable.
     fn issue(&self, record: TokenRecord, claims: Vec<ReplayClaim>) -> LedgerFuture<'_, Issued>;
 
-    /// Takes a claim that comes without a record, for `by`. Of many callers exactly one takes it.
-    /// `None` if it was free, so that it is the caller's now, durably; otherwise the claim as it
-    /// stands.
+    /// Takes a claim that comes without a record, for the request `by`. Of any number of callers, on
+    /// any number of servers, exactly one takes it. `None` if it was free, so that it is the caller's
+    /// now, durably; otherwise the claim as it stands. After an error it may be taken or not.
     fn take_claim(&self, claim: ReplayClaim, by: EarlierUse) -> LedgerFuture<'_, Option<TakenClaim>>;
 
     /// The claim of that key. `None` if it is free.
@@ -45,11 +44,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// alert: damage must not bring a revoked token back.
     fn look_up(&self, jti: Jti) -> LedgerFuture<'_, Option<Entry>>;
 
-    /// What [`look_up`](Self::look_up) answers for each of `jtis`, in their order. A remote store
-    /// is asked for all of them at once.
-    fn look_up_all(&self, jtis: Vec<Jti>) -> LedgerFuture<'_, Vec<Option<Entry>>> {
-        Box::pin(try_join_all(jtis.into_iter().map(|jti| self.look_up(jti))))
-    }
+    /// What [`look_up`](Self::look_up) answers for each of `jtis`, in their order and at one moment.
+    /// A remote store is asked for all of them in one round trip.
+    fn look_up_all(&self, jtis: Vec<Jti>) -> LedgerFuture<'_, Vec<Option<Entry>>>;
 
     /// Records a revocation and returns it as recorded, with the id and the order of a rule.
     /// Returns only after it is durable. Making the same rule again keeps its id. Without `before`,

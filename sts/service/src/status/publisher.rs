@@ -4,8 +4,8 @@
 //! A pass costs one small query, plus one for the tokens revoked one by one if there are new ones.
 //! Scans of the records run beside the passes. A rule that names an account causes a scan of that
 //! account's records. All records are scanned if a rule names no account or reaches into the
-//! future, if another snapshot is in force, or if an account or identity ends. Full scans take at
-//! most a fifth of the time.
+//! future, if another snapshot is in force, if our published keys change, or if an account or
+//! identity ends. Full scans take at most a fifth of the time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
@@ -23,7 +23,7 @@ use super::published::{StatusList, StatusListsView};
 use super::{STATUS_LIST_TTL, StatusLists, uri};
 use crate::Snapshot;
 use crate::signing::within_deadline;
-use crate::standing::Ancestry;
+use crate::standing::{Ancestry, supports};
 
 /// Time between two passes, unless one is requested.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -78,6 +78,8 @@ struct ScanResult {
     all_rules: Arc<[Revocation]>,
     /// The snapshot in force, if it needs no further scan.
     generation: Option<String>,
+    /// Entity tag of our published keys. Tokens of a key that is gone are invalid.
+    keys: Arc<str>,
     /// When validity may change by time alone.
     until: Option<UnixTime>,
     /// Duration of the full scan, and when it ended on the monotonic clock.
@@ -190,8 +192,9 @@ impl<'a> Publisher<'a> {
     ) -> Result<(), LedgerError> {
         let Some(result) = &mut self.result else { return Ok(()) };
         let rules = status.ledger.rules().await?;
-        self.scan_due |=
-            result.generation.as_ref() != Some(&snapshot.generation) || result.until.is_some_and(|until| until <= now);
+        self.scan_due |= result.generation.as_ref() != Some(&snapshot.generation)
+            || result.keys != status.keyring.etag()
+            || result.until.is_some_and(|until| until <= now);
         if result.mark.revocations != mark.revocations {
             match status.ledger.revoked_since(&result.mark).await? {
                 Some(records) => records.iter().for_each(|record| status.published.note(record)),
@@ -364,7 +367,7 @@ async fn scan(
     is_generation_settled: bool,
     now: UnixTime,
 ) -> Result<ScanResult, LedgerError> {
-    let began = status.clock.monotonic();
+    let (began, keys) = (status.clock.monotonic(), status.keyring.etag());
     let rules = status.ledger.rules().await?;
     let invalid = scan_records(status, snapshot, &rules, None, now).await?;
     let ended = status.clock.monotonic();
@@ -373,6 +376,7 @@ async fn scan(
         rules: rules.iter().filter(|rule| is_settled(rule, now)).cloned().collect(),
         all_rules: rules,
         generation: is_generation_settled.then(|| snapshot.generation.clone()),
+        keys,
         until: snapshot.rules.next_end(now.plus(-SETTLING)),
         took: ended.saturating_sub(began),
         ended,
@@ -434,7 +438,7 @@ async fn try_scan(
             let Some(index) = record.status_index else { continue };
             let is_valid = revoked.is_none()
                 && !status.rules.covers(rules, record)
-                && snapshot.supports(record, now)
+                && supports(snapshot, &*status.keyring, record, now)
                 && ancestry.fault(record, snapshot, (&status.rules, rules), &*status.keyring, now).is_none();
             if !is_valid && let Some((id, place)) = StatusListId::holding(StatusWindow::of(record.exp), index) {
                 bits.entry(id).or_default().set(place);

@@ -9,7 +9,7 @@ use sts_types::{AccountId, FederatedProof, Jti, TokenRecord, UnixTime};
 use super::TokenAdmin;
 use super::names::{NamedObjects, UnknownName};
 use crate::Snapshot;
-use crate::standing::{AncestorFault, Ancestry};
+use crate::standing::{AncestorFault, Ancestry, supports};
 
 /// The most records in one page.
 const MAX_PAGE: usize = 1000;
@@ -224,7 +224,8 @@ impl TokenAdmin {
         let Entry { record, revoked } = entry;
         let now = self.clock.now();
         let fault = ancestry.fault(&record, snapshot, (&self.rules, rules), &*self.keyring, now);
-        let is_supported = !matches!(fault, Some(AncestorFault::Gone)) && snapshot.supports(&record, now);
+        let is_supported =
+            !matches!(fault, Some(AncestorFault::Gone)) && supports(snapshot, &*self.keyring, &record, now);
         let of_ancestor = || match fault {
             Some(AncestorFault::Revoked(revocation)) => Some(*revocation),
             Some(AncestorFault::Gone) | None => None,

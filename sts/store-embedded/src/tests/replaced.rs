@@ -13,7 +13,8 @@ use super::super::{EmbeddedLedger, file, watermark_path};
 use super::disk::{Disk, Mood};
 use sts_store::contract::{AlertLog, ManualClock, START, TestSeal, claim, object, record, replayed, revocation, rule};
 use sts_store::{
-    Acceptance, Alert, Committed, Fault, Issued, Ledger, LedgerError, ObjectChange, ObjectKind, ObjectStore, Place,
+    Acceptance, Alert, Committed, EarlierUse, Fault, Issued, Ledger, LedgerError, ObjectChange, ObjectKind,
+    ObjectStore, Place,
 };
 
 const REPLACED: Alert = Alert { place: Place::File, fault: Fault::Replaced };
@@ -121,14 +122,30 @@ async fn c134_the_same_file_that_is_back_is_used_without_an_alert() {
 /// the same.
 #[tokio::test]
 async fn c134_an_older_copy_in_place_of_the_store_is_in_doubt_whatever_it_lacks() {
-    for what in ["a record", "a claim", "a revocation", "a rule", "an object", "a lease", "a sweep"] {
+    let by = || EarlierUse::of(&record("any", "octo"));
+    for what in [
+        "a record",
+        "a claim",
+        "a claim without a record, in the place of a swept one",
+        "a revocation",
+        "a rule",
+        "an object",
+        "a lease",
+        "a sweep",
+    ] {
         let rig = Rig::new().await;
+        rig.ledger.take_claim(claim(3, START.plus(10)), by()).await.unwrap();
         let copy = rig.copy();
         match what {
             "a record" => assert_eq!(rig.ledger.issue(record("b", "octo"), vec![]).await.unwrap(), Issued::Recorded),
             "a claim" => {
                 let taken = vec![claim(2, START.plus(9000))];
                 assert_eq!(rig.ledger.issue(record("b", "octo"), taken).await.unwrap(), Issued::Recorded);
+            }
+            "a claim without a record, in the place of a swept one" => {
+                rig.ledger.sweep(START.plus(11)).await.unwrap();
+                let taken = rig.ledger.take_claim(claim(2, START.plus(9000)), by()).await.unwrap();
+                assert_eq!(taken, None);
             }
             "a revocation" => drop(rig.ledger.revoke(revocation("old", "leaked")).await.unwrap()),
             "a rule" => drop(rig.ledger.revoke(rule("octo", START.plus(1000))).await.unwrap()),

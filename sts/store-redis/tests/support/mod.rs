@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sts_store::LedgerError;
 use sts_store::contract::{AlertLog, ManualClock, Rig, TestSeal};
 use sts_store_redis::{Node, RedisLedger, RedisParts, RedisSpec, Topology};
 use sts_testkit::RedisServer;
-use sts_types::{Clock, Entropy};
+use sts_types::{Clock, Entropy, Jti};
 
 /// A redis-server, and the clock, alerts and files of its ledgers.
 pub(crate) struct Store {
@@ -135,4 +136,46 @@ impl Entropy for TestEntropy {
 pub(crate) fn write_secret(path: &std::path::Path, text: &str) {
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+pub(crate) fn jti(text: &str) -> Jti {
+    Jti::new(text).unwrap()
+}
+
+/// The error text with which the store refuses.
+pub(crate) fn refusal<T: std::fmt::Debug>(answer: Result<T, LedgerError>) -> String {
+    match answer {
+        Err(LedgerError::Unavailable(text)) => text.to_string(),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+/// Repeats a call until the store answers. Moves the clock forward so that the breaker lets a probe
+/// through.
+pub(crate) async fn eventually<T>(
+    store: &Store,
+    what: &str,
+    mut ask: impl AsyncFnMut() -> Result<T, LedgerError>,
+) -> T {
+    for _ in 0..600 {
+        if let Ok(answer) = ask().await {
+            return answer;
+        }
+        store.clock.advance(3);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("never: {what}: {:?}", ask().await.err());
+}
+
+/// A process saves the mark a moment after it has seen it.
+pub(crate) async fn saved(store: &Store, replica: u8, sequence: u64) {
+    let path = store.directory.path().join(format!("mark-{replica}.json"));
+    for _ in 0..600 {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        if text.contains(&format!("\"sequence\":{sequence}}}")) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not saved: {:?}", std::fs::read_to_string(&path));
 }

@@ -1,9 +1,11 @@
 //! The contract of a ledger, one function per promise.
 
-use sts_types::{AccountId, ApiKeyId, ApiKeyProof, Digest256, FederatedProof, Jti, Proof, RequestId, StatusWindow};
+use sts_types::{
+    AccountId, ApiKeyId, ApiKeyProof, Clock as _, Digest256, FederatedProof, Jti, Proof, RequestId, StatusWindow,
+};
 
 use super::{Rig, START, claim, federated, record, replayed, revocation, rule};
-use crate::{EarlierUse, Entry, Issued, Lease, LedgerError, Listing, Revocation, TakenClaim, TokenRecord};
+use crate::{EarlierUse, Entry, Issued, Lease, LedgerError, Listing, ReplayClaim, Revocation, TakenClaim, TokenRecord};
 
 /// All fields come back, foreign text and nested claims included.
 pub async fn a_record_is_read_as_it_was_written(rig: &Rig) {
@@ -92,6 +94,55 @@ pub async fn dp1_a_claim_without_a_record_is_one_with_those_of_records(rig: &Rig
     assert_eq!(issued, Issued::Replayed(held.clone()));
     assert_eq!(rig.ledger.find_claim(second.key).await.unwrap(), Some(held));
     assert!(rig.look_up("two").await.is_none());
+}
+
+/// The claim as request `number` took it.
+fn held(claim: &ReplayClaim, number: u64) -> Option<TakenClaim> {
+    Some(TakenClaim { key: claim.key, earlier_use: Some(request(number)) })
+}
+
+/// To the last second, and a sweep at that second leaves it.
+pub async fn dp1_a_claim_without_a_record_stands_to_its_last_second_and_through_sweeps(rig: &Rig) {
+    let taken = claim(1, START.plus(400));
+    assert_eq!(rig.take(&taken, 1).await, None);
+    for seconds in [399, 1] {
+        rig.clock.advance(seconds);
+        rig.ledger.sweep(rig.clock.now()).await.unwrap();
+        assert_eq!(rig.take(&taken, 2).await, held(&taken, 1));
+    }
+}
+
+/// After its end the claim is free, once.
+pub async fn dp1_a_claim_without_a_record_may_be_taken_again_once_its_time_has_passed(rig: &Rig) {
+    assert_eq!(rig.take(&claim(1, START.plus(10)), 1).await, None);
+    rig.clock.advance(11);
+    let again = claim(1, START.plus(100));
+    assert_eq!(rig.take(&again, 2).await, None);
+    rig.ledger.sweep(START.plus(50)).await.unwrap();
+    assert_eq!(rig.take(&again, 3).await, held(&again, 2));
+}
+
+/// One may be asked for twice, and some may not be there.
+pub async fn several_records_are_looked_up_at_once_in_the_order_asked_for(rig: &Rig) {
+    for name in ["a", "b", "c"] {
+        rig.issue(record(name, "octo")).await;
+    }
+    rig.ledger.revoke(revocation("b", "leaked")).await.unwrap();
+    let ask = async |names: &[&str]| {
+        let jtis = names.iter().map(|name| Jti::new(*name).unwrap()).collect();
+        rig.ledger.look_up_all(jtis).await.unwrap()
+    };
+    let names = ["c", "nothing", "b", "a", "c"];
+    let mut one_by_one = Vec::new();
+    for name in names {
+        one_by_one.push(rig.look_up(name).await);
+    }
+    let found = ask(&names).await;
+    assert_eq!(found, one_by_one);
+    assert!(found[1].is_none() && found[2].as_ref().unwrap().revoked.is_some(), "{found:?}");
+    assert_eq!(ask(&[]).await, []);
+    rig.clock.advance(961);
+    assert_eq!(ask(&["a", "b"]).await, [None, None], "dead records are not answered");
 }
 
 /// The claim outlives the subject token by leeway and margin, to the last second.
@@ -522,6 +573,10 @@ pub async fn an_empty_ledger_is_ready_and_holds_nothing(rig: &Rig) {
 }
 
 impl Rig {
+    async fn take(&self, claim: &ReplayClaim, number: u64) -> Option<TakenClaim> {
+        self.ledger.take_claim(claim.clone(), request(number)).await.unwrap()
+    }
+
     async fn issue(&self, record: TokenRecord) -> Issued {
         self.ledger.issue(record, vec![]).await.unwrap()
     }

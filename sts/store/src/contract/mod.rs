@@ -56,6 +56,8 @@ macro_rules! contract_tests {
             c057_of_many_issues_that_take_one_claim_exactly_one_is_recorded
             dp1_of_many_that_take_a_claim_without_a_record_exactly_one_has_it
             dp1_a_claim_without_a_record_is_one_with_those_of_records
+            dp1_a_claim_without_a_record_stands_to_its_last_second_and_through_sweeps
+            several_records_are_looked_up_at_once_in_the_order_asked_for
             c058_a_claim_stands_to_its_last_second
             c059_claims_of_different_keys_do_not_meet
             c059_of_several_claims_one_that_is_taken_leaves_the_others_free_and_nothing_recorded
@@ -92,6 +94,7 @@ macro_rules! clock_tests {
         $crate::behaviours! { $make:
             c058_a_claim_may_be_taken_again_once_its_time_has_passed
             fld42_a_claim_that_was_taken_again_tells_the_latest_exchange
+            dp1_a_claim_without_a_record_may_be_taken_again_once_its_time_has_passed
             a_sweep_leaves_a_claim_that_was_taken_again
             c142_a_clock_that_jumps_ends_no_revocation_rule_and_no_claim_for_good
         }
