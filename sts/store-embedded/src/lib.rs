@@ -12,6 +12,7 @@ mod open_error;
 mod open_file;
 mod read;
 mod refusals;
+mod sessions;
 mod sweep;
 mod tables;
 mod tally;

@@ -50,6 +50,9 @@ pub(super) const REFUSALS: TableDefinition<'_, &str, &[u8]> = TableDefinition::n
 /// Millisecond of the refusal and request id -> its share.
 pub(super) const REFUSALS_BY_TIME: TableDefinition<'_, (u64, &str), &str> = TableDefinition::new("refusals_by_time");
 
+/// Kind and digest of the secret -> end of the session, and the sealed session.
+pub(super) const SESSIONS: TableDefinition<'_, &[u8; 33], (i64, &[u8])> = TableDefinition::new("console_sessions");
+
 /// Status window -> how many of its indexes are taken.
 pub(super) const LEASES: TableDefinition<'_, u64, u64> = TableDefinition::new("status_leases");
 

@@ -10,7 +10,7 @@ use super::object_log::ObjectCommit;
 use super::tables::{
     BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIM_USES, CLAIMS, KEY_USES, LEASES, LONE_CLAIMS, META, OBJECTS, PROBE,
     RECORD_ENDS, RECORDS, REFUSALS, REFUSALS_BY_TIME, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SCHEMA,
-    SCHEMA_VERSION, TALLIES, TALLY,
+    SCHEMA_VERSION, SESSIONS, TALLIES, TALLY,
 };
 use super::tally::Tally;
 use sts_store::LedgerError;
@@ -69,6 +69,8 @@ pub(super) struct Tables<'txn> {
     objects: Option<Objects<'txn>>,
     /// As `objects`.
     key_uses: Option<KeyUses<'txn>>,
+    /// As `objects`.
+    sessions: Option<Sessions<'txn>>,
     transaction: &'txn WriteTransaction,
     pub(super) revocations: Table<'txn, &'static str, &'static [u8]>,
     pub(super) revocation_ends: Table<'txn, (i64, &'static str), ()>,
@@ -89,6 +91,9 @@ pub(super) type Objects<'txn> = Table<'txn, (u8, &'static str), &'static [u8]>;
 
 /// The last uses of API keys.
 type KeyUses<'txn> = Table<'txn, &'static str, (i64, &'static str)>;
+
+/// Sessions of the console.
+pub(super) type Sessions<'txn> = Table<'txn, &'static [u8; 33], (i64, &'static [u8])>;
 
 /// What a transaction changed about revocations and managed objects.
 #[derive(Default)]
@@ -153,6 +158,7 @@ impl<'txn> Tables<'txn> {
             claim_uses: None,
             objects: None,
             key_uses: None,
+            sessions: None,
             transaction,
             revocations: transaction.open_table(REVOCATIONS)?,
             revocation_ends: transaction.open_table(REVOCATION_ENDS)?,
@@ -279,6 +285,10 @@ impl<'txn> Tables<'txn> {
 
     pub(super) fn key_uses(&mut self) -> Result<&mut KeyUses<'txn>, redb::Error> {
         opened(&mut self.key_uses, || self.transaction.open_table(KEY_USES))
+    }
+
+    pub(super) fn sessions(&mut self) -> Result<&mut Sessions<'txn>, redb::Error> {
+        opened(&mut self.sessions, || self.transaction.open_table(SESSIONS))
     }
 
     /// The objects and the tally, each to be changed. `None` before a tally was read.

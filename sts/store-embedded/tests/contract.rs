@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use sts_store::contract::{AlertLog, ManualClock, ObjectRig, RefusalRig, Rig, TestSeal};
+use sts_store::contract::{AlertLog, ManualClock, ObjectRig, RefusalRig, Rig, SessionRig, TestSeal};
 use sts_store_embedded::EmbeddedLedger;
 
 fn open() -> (EmbeddedLedger, Arc<ManualClock>, tempfile::TempDir) {
@@ -29,6 +29,11 @@ async fn embedded_refusals() -> RefusalRig {
     RefusalRig { refusals: Arc::new(ledger), clock, keep: Box::new(directory) }
 }
 
+async fn embedded_sessions() -> SessionRig {
+    let (ledger, clock, directory) = open();
+    SessionRig { sessions: Arc::new(ledger), clock, keep: Box::new(directory) }
+}
+
 async fn embedded_objects() -> ObjectRig {
     let (ledger, clock, directory) = open();
     let ledger = Arc::new(ledger);
@@ -38,6 +43,7 @@ async fn embedded_objects() -> ObjectRig {
 sts_store::contract_tests! { embedded }
 sts_store::clock_tests! { embedded }
 sts_store::refusal_contract_tests! { embedded_refusals }
+sts_store::session_contract_tests! { embedded_sessions }
 sts_store::object_contract_tests! { embedded_objects }
 
 mod in_memory {

@@ -34,6 +34,7 @@ mod refusals;
 mod registry;
 mod rollback_guard;
 mod seen_claims;
+mod sessions;
 mod status;
 mod store_mark;
 mod stored_value;

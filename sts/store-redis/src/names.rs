@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use sts_store::ObjectKey;
+use sts_store::{ObjectKey, SessionKey};
 use sts_types::{AccountId, Digest256, Jti, RequestId, Seal};
 
 /// Octets of the keyed digest in a name. 128 bits rule out collisions.
@@ -156,6 +156,11 @@ impl Names {
     /// String: a one-use claim.
     pub(super) fn claim(&self, key: Digest256) -> String {
         self.named("c:", &key.to_hex())
+    }
+
+    /// String: a session of the console.
+    pub(super) fn session(&self, key: SessionKey) -> String {
+        self.named("s:", &sts_types::hex(&key.to_bytes()))
     }
 
     fn named(&self, kind: &str, rest: &str) -> String {

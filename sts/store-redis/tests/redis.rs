@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sts_store::contract::{
-    AlertLog, ManualClock, ObjectRig, RefusalRig, Rig, START, claim, object, record, refusal, replayed, revocation,
-    rule,
+    AlertLog, ManualClock, ObjectRig, RefusalRig, Rig, START, SessionRig, claim, object, record, refusal, replayed,
+    revocation, rule,
 };
 use sts_store::{
     Acceptance, Committed, Issued, KeyUse, Ledger, LedgerError, Listing, ObjectChange, ObjectKind, ObjectStore,
@@ -58,6 +58,13 @@ mod under_the_rights_that_we_ship {
 
     sts_store::contract_tests! { under_acl_alone }
     sts_store::object_contract_tests! { objects }
+    async fn sessions() -> SessionRig {
+        let store = Store::new(under_acl());
+        let ledger = store.ledger_by(0, store.spec_of_user());
+        SessionRig { sessions: Arc::new(ledger), clock: Arc::clone(&store.clock), keep: Box::new(store) }
+    }
+
+    sts_store::session_contract_tests! { sessions }
     sts_store::refusal_contract_tests! { refusals }
 }
 

@@ -39,6 +39,8 @@ pub enum Place {
     Claim,
     /// A managed object.
     Object,
+    /// A session of the console.
+    Session,
     /// The file of an embedded store.
     File,
 }
@@ -55,6 +57,7 @@ impl Place {
             Self::Refusal => "refusal",
             Self::Claim => "claim",
             Self::Object => "object",
+            Self::Session => "session",
             Self::File => "file",
         }
     }
@@ -99,6 +102,7 @@ impl std::fmt::Display for Alert {
             Place::Refusal => "a remembered refusal",
             Place::Claim => "the claim on a one-use token",
             Place::Object => "a managed object",
+            Place::Session => "a console session",
             Place::File => "the file",
         };
         let why = match self.fault {

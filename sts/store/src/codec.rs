@@ -21,6 +21,7 @@ const fn version_of(place: Place) -> u8 {
         | Place::Refusal
         | Place::Claim
         | Place::Object
+        | Place::Session
         | Place::File => 1,
     }
 }
@@ -113,6 +114,7 @@ fn sealed_octets(version: u8, place: Place, key: &[u8]) -> [u8; 10] {
         Place::Object => 18,
         // A file is checked as a whole. No value is sealed for it.
         Place::File => 19,
+        Place::Session => 20,
     };
     let mut octets = [version, tag, 0, 0, 0, 0, 0, 0, 0, 0];
     octets[2..].copy_from_slice(&(key.len() as u64).to_be_bytes());

@@ -21,6 +21,7 @@ mod record;
 mod record_of_version_1;
 mod refusals;
 mod rules;
+mod sessions;
 pub mod spec;
 mod warning;
 mod watermark;
@@ -35,6 +36,7 @@ pub use record::{
     TakenClaim, TokenRecord,
 };
 pub use refusals::{Capacity, REFUSAL_KEPT, RefusalShare, RefusalStore, StoredRefusal, surplus};
+pub use sessions::{SessionKey, SessionKind, SessionStore, StoredSession};
 pub use warning::Warning;
 
 /// What the stores share: sealing, rules, and the watermark.

@@ -15,6 +15,7 @@ mod behaviour;
 mod objects;
 mod refusals;
 mod samples;
+mod sessions;
 
 pub use attacks::{ATTACKS, OBJECT_ATTACKS, assert_all_attacks, assert_all_object_attacks};
 pub use behaviour::*;
@@ -23,6 +24,7 @@ pub use refusals::*;
 pub use samples::{
     AlertLog, ManualClock, START, TestSeal, claim, federated, in_version_1, record, replayed, revocation, rule,
 };
+pub use sessions::*;
 
 use std::any::Any;
 use std::sync::Arc;
