@@ -60,10 +60,10 @@ async fn admit(console: &Console, browser: &BrowserRequest, request: &ServiceReq
     if request.method() != Method::GET && !is_of_own_site(request.headers(), &browser.origin) {
         return Err(PageError::ForeignForm);
     }
-    if let Some(id) = session_id(request.headers()) {
-        if let Some(session) = console.sessions().session(id).await? {
-            request.extensions_mut().insert(FoundSession(Rc::new(session)));
-        }
+    if let Some(id) = session_id(request.headers())
+        && let Some(session) = console.sessions().session(id).await?
+    {
+        request.extensions_mut().insert(FoundSession(Rc::new(session)));
     }
     Ok(())
 }

@@ -112,12 +112,21 @@ impl EmbeddedLedger {
         &self,
         work: impl FnOnce(&DatabaseHandle, &mut Tables<'_>) -> Result<T, WriteError> + Send + 'static,
     ) -> Result<T, LedgerError> {
+        self.write_large(Duration::ZERO, work).await
+    }
+
+    /// As [`write`](Self::write), for work that may take `allowance` longer.
+    async fn write_large<T: Send + 'static>(
+        &self,
+        allowance: Duration,
+        work: impl FnOnce(&DatabaseHandle, &mut Tables<'_>) -> Result<T, WriteError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
         let engine = Arc::clone(&self.engine);
         let checked_work = move |tables: &mut Tables<'_>| {
             engine.check_integrity().map_err(WriteError::Refused)?;
             work(&engine, tables)
         };
-        self.writer.submit(checked_work).await
+        self.writer.submit_large(allowance, checked_work).await
     }
 
     fn start(

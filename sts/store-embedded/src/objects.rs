@@ -2,6 +2,7 @@
 //! revocations.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redb::{Database, ReadableDatabase, ReadableTable, TableError};
 use sts_types::{ApiKeyId, Seal, UnixTime};
@@ -18,6 +19,9 @@ use sts_store::{
     Committed, KeyUse, LedgerError, LedgerFuture, ManagedObject, ManagedObjects, ObjectChange, ObjectChanges,
     ObjectKind, ObjectStore, Place,
 };
+
+/// What one more object may add to the wait for a commit: ten times what it takes on a good disk.
+const PER_OBJECT: Duration = Duration::from_micros(200);
 
 impl ObjectStore for EmbeddedLedger {
     #[tracing::instrument(level = "debug", name = "store.objects", skip_all)]
@@ -50,7 +54,9 @@ impl ObjectStore for EmbeddedLedger {
             let prepared = preparing.await.unwrap_or_else(|_| {
                 Err(LedgerError::Unavailable("the commit was given up, nothing is written".into()))
             })?;
-            self.write(move |engine, tables| tables.commit_objects(engine, at, prepared)).await
+            // Whoever gives up does not know whether the commit is made all the same.
+            let allowance = PER_OBJECT.saturating_mul(u32::try_from(prepared.len()).unwrap_or(u32::MAX));
+            self.write_large(allowance, move |engine, tables| tables.commit_objects(engine, at, prepared)).await
         })
     }
 

@@ -19,7 +19,7 @@ use sts_store::LedgerError;
 const QUEUE: usize = 4096;
 /// The most requests per transaction. This bounds how long one of them waits for the others.
 const BATCH: usize = 256;
-/// How long a caller waits for its answer.
+/// How long a caller waits for its answer, for a write of a few rows.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The pause before a failed database is opened again.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -44,6 +44,15 @@ impl Writer {
         &self,
         work: impl FnOnce(&mut Tables<'_>) -> Result<T, WriteError> + Send + 'static,
     ) -> Result<T, LedgerError> {
+        self.submit_large(Duration::ZERO, work).await
+    }
+
+    /// As [`submit`](Self::submit), for work that may take `allowance` longer.
+    pub(super) async fn submit_large<T: Send + 'static>(
+        &self,
+        allowance: Duration,
+        work: impl FnOnce(&mut Tables<'_>) -> Result<T, WriteError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
         let unavailable = |why: &str| LedgerError::Unavailable(why.into());
         let (reply, answer) = oneshot::channel();
         let queue = self.queue.as_ref().ok_or_else(|| unavailable("the store is closed"))?;
@@ -51,7 +60,7 @@ impl Writer {
             mpsc::error::TrySendError::Full(_) => unavailable("too many writes wait for the store"),
             mpsc::error::TrySendError::Closed(_) => unavailable("the store's writer has ended"),
         })?;
-        match tokio::time::timeout(PATIENCE, answer).await {
+        match tokio::time::timeout(PATIENCE.saturating_add(allowance), answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(unavailable("the store's writer has ended")),
             Err(_) => Err(unavailable("the store takes too long to write")),

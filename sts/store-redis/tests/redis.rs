@@ -1,7 +1,7 @@
 //! The Redis store keeps the ledger's contract on a real redis-server: alone, with the ACL that we
 //! ship, over TLS, in a Cluster, and behind sentinels.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails is to end")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails is to end")]
 
 mod support;
 

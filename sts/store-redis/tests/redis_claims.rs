@@ -1,7 +1,7 @@
 //! Claims without a record in Redis, which servers race for, which somebody deletes, and which a broken
 //! Redis must not give away. And how many round trips a call takes.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that fails is to end")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test that fails is to end")]
 
 mod support;
 

@@ -129,7 +129,7 @@ pub async fn several_records_are_looked_up_at_once_in_the_order_asked_for(rig: &
     }
     rig.ledger.revoke(revocation("b", "leaked")).await.unwrap();
     let ask = async |names: &[&str]| {
-        let jtis = names.iter().map(|name| Jti::new(*name).unwrap()).collect();
+        let jtis = names.iter().map(|name| Jti::new(name).unwrap()).collect();
         rig.ledger.look_up_all(jtis).await.unwrap()
     };
     let names = ["c", "nothing", "b", "a", "c"];
