@@ -5,11 +5,13 @@
 //! session, and with the session's token where it is a form.
 
 mod admin_api;
+pub mod assets;
 mod browser_request;
 mod form;
 mod guard;
 mod link;
 mod page;
+pub mod pages;
 mod routes;
 mod session;
 mod sessions;
