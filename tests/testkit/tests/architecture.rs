@@ -104,7 +104,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("strsim", &["sts-types"]),
     // Other implementations of what we do: what tests compare with, never what ships.
     ("jsonwebtoken", &["sts-testkit", "jwks-cache"]),
-    ("openidconnect", &["sts-console"]),
+    ("openidconnect", &[]),
 ];
 
 #[test]
