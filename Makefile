@@ -2,16 +2,22 @@
 
 CARGO ?= cargo
 
-.PHONY: dev test crash bench pgo bench-parts instructions fuzz mutants ci
+# `sts --version` shows it.
+export STS_COMMIT ?= $(shell git show --no-patch --format='%h %cs' HEAD 2>/dev/null)
+
+.PHONY: release dev test crash bench pgo bench-parts instructions fuzz mutants ci
 
 dev: ## a server, a local issuer and one worked exchange, with no configuration
 	$(CARGO) run --locked --package sts -- dev
 
-test: ## every test, every command of the README and deploy/docs, and the OpenAPI document against a running server
+test: ## every test, every command of the README and deploy/docs, the OpenAPI document against a running server, everything in deploy/, clients and verifiers of others, the console in Chromium
 	.ci/prerequisites
 	$(CARGO) test --workspace --locked
 	tests/readme/run
 	tests/openapi/run
+	tests/deploy/run
+	tests/clients/run
+	tests/browser/run
 
 crash: ## kill -9 at a thousand instants under load, and everything acknowledged is kept (some minutes)
 	STS_CRASH_KILLS=1000 $(CARGO) test --locked --package sts-store-embedded --test crash -- --nocapture c138
@@ -26,7 +32,7 @@ pgo: ## the server by profile-guided optimisation, trained by the benches, into 
 bench-parts: ## measured times of signatures, decisions, the store, reloads and floods
 	$(CARGO) bench --locked --package sts-jose --package sts-policy --package sts-token --package jwks-cache --bench '*'
 	$(CARGO) bench --locked --package sts-store-redis --bench store
-	$(CARGO) bench --locked --package sts --bench start --bench scale --bench managed --bench storm --bench hostile
+	$(CARGO) bench --locked --package sts --bench start --bench scale --bench managed --bench console --bench storm --bench hostile
 
 instructions: ## instructions of the parts of an exchange, compared with tests/benches/instructions.tsv; STS_BLESS=1 writes that
 	.ci/prerequisites valgrind
@@ -69,6 +75,10 @@ MUTATED = $(addprefix --file=, \
 mutants: ## every wrong line that a tool can think of in what decides, and whether a test sees it (hours); needs cargo-mutants
 	$(CARGO) mutants --workspace --test-workspace=false --minimum-test-timeout 30 --shard $(MUTANTS) --output target \
 		$(MUTATED) -- --lib --tests
+
+release: ## what a release publishes, into target/dist; with IMAGE=NAME the image, too
+	rm -rf target/dist && mkdir -p target/dist
+	.ci/release target/dist
 
 ci: ## what a change must pass
 	.ci/run

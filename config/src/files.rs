@@ -20,7 +20,7 @@ const MAX_SECRET: u64 = 64 * 1024;
 /// Shortest secret without a warning, in characters.
 pub(crate) const STRONG_SECRET: usize = 16;
 /// Help for a missing or weak secret.
-pub(crate) const NEW_SECRET: &str = "make a new one: `openssl rand -base64 32 > FILE`";
+pub(crate) const NEW_SECRET: &str = "make a new one: `(umask 077; openssl rand -base64 32 > FILE)`";
 
 /// Every file read so far, with the digest of its bytes.
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ impl FileError {
         Self { help, ..self }
     }
 
-    fn new(code: CheckCode, message: String, help: impl Into<String>) -> Self {
+    pub(crate) fn new(code: CheckCode, message: String, help: impl Into<String>) -> Self {
         Self { code, message, help: help.into(), is_absent_secret: false }
     }
 }

@@ -1,6 +1,8 @@
 //! The table of all keys of the configuration. The decoders use it to report unknown keys, and the
 //! JSON Schema is generated from it.
 
+use crate::decode::SIGNING_STORES;
+
 /// The keys of one mapping.
 #[derive(Debug)]
 pub(crate) struct Section {
@@ -35,6 +37,8 @@ pub(crate) enum Kind {
     /// RFC 3339.
     Time,
     Integer(u32, u32),
+    /// Bytes: a number, or `64KiB`.
+    Size,
     OneOf(&'static [&'static str]),
     Texts,
     TextOrTexts,
@@ -127,11 +131,27 @@ pub(crate) static ROOT: Section = Section {
         Key::new("limits", Kind::Section(&LIMITS), "Limits on callers."),
         Key::new("shutdown", Kind::Section(&SHUTDOWN), "How the server shuts down on SIGTERM."),
         Key::new("log", Kind::Section(&LOG), "Logging."),
-        Key::new("audit", Kind::Section(&AUDIT), "The audit trail: one event for each decision, on standard output."),
+        Key::new(
+            "audit",
+            Kind::Section(&AUDIT),
+            "The audit trail: one line of JSON for each event, on standard output.",
+        ),
+        Key::new("metrics", Kind::Section(&METRICS), "Metrics for Prometheus."),
+        Key::new("telemetry", Kind::Section(&TELEMETRY), "OpenTelemetry."),
         Key::new("api_keys", Kind::Section(&API_KEYS), "API keys, for callers that have no ID token."),
+        Key::new(
+            "console",
+            Kind::Section(&CONSOLE),
+            "The OpenID provider where people sign in to the console. Without it, `sts console link` is the only way in.",
+        ),
         Key::new("manage", Kind::Section(&MANAGE), "Objects that are kept in the store beside those in files."),
         ISSUERS,
         APIS,
+        Key::new(
+            "directories",
+            Kind::Named(&DIRECTORY),
+            "Directories whose groups give teams to service accounts: Active Directory, or any other LDAP directory.",
+        ),
         Key::new(
             "accounts",
             Kind::TextOrTexts,
@@ -213,7 +233,38 @@ static SIGNING: Section = Section {
             "Time between two rotations of the signing keys; `0s` for no rotation.",
         )
         .default("30d"),
-        Key::new("keys_dir", Kind::Path, "Directory of the signing keys. By default `keys` in `data_dir`."),
+        Key::new(
+            "keys_dir",
+            Kind::Path,
+            "Directory of the signing keys. By default `keys` in `data_dir`. With `store: redis`, the keys in it are taken over if there \
+             are none in Redis.",
+        ),
+        Key::new(
+            "store",
+            Kind::OneOf(&SIGNING_STORES),
+            "Where the signing keys are kept. `redis`: in the Redis of the store, sealed, so that servers need no directory in common.",
+        )
+        .default("directory"),
+        Key::new(
+            "seal_key_file",
+            Kind::TextOrTexts,
+            "File with the key that seals signing keys in Redis: 32 bytes in base64. With several files, the first seals and the others \
+             open what was sealed before.",
+        ),
+        Key::new(
+            "pkcs11",
+            Kind::Section(&PKCS11),
+            "The PKCS#11 device that makes the private keys and never reveals them.",
+        ),
+    ],
+};
+
+static PKCS11: Section = Section {
+    name: "`pkcs11`",
+    keys: &[
+        Key::new("module", Kind::Path, "The device's PKCS#11 module, a shared library.").required(),
+        Key::new("token_label", Kind::Text, "Label of the token.").required(),
+        Key::new("pin_file", Kind::Path, "File with the PIN of the token's user. It is read at each login.").required(),
     ],
 };
 
@@ -263,12 +314,50 @@ static SHUTDOWN: Section = Section {
 
 static AUDIT: Section = Section {
     name: "`audit`",
+    keys: &[
+        Key::new("file", Kind::Section(&AUDIT_FILE), "A hash-chained file with every event."),
+        Key::new(
+            "syslog",
+            Kind::Text,
+            "A receiver of syslog messages (RFC 5424) for every event: `unix:PATH` or `tls://HOST:PORT`.",
+        ),
+        Key::new(
+            "required",
+            Kind::Flag,
+            "Whether a request is refused with 503 if no sink can take its decision. Nothing is recorded then.",
+        )
+        .default("false"),
+    ],
+};
+
+static AUDIT_FILE: Section = Section {
+    name: "`file`",
+    keys: &[
+        Key::new("path", Kind::Path, "Its path. Full files get `.1`, `.2` and so on after it.").required(),
+        Key::new("max_size", Kind::Size, "The size after which another file follows: bytes, or `64KiB`, `100MiB`.")
+            .default("100MiB"),
+        Key::new("max_files", Kind::Integer(1, 10_000), "How many full files are kept beside it.").default("10"),
+    ],
+};
+
+static METRICS: Section = Section {
+    name: "`metrics`",
     keys: &[Key::new(
-        "required",
-        Kind::Flag,
-        "Whether a request is refused with 503 if its decision cannot be written to the audit trail. Nothing is recorded then.",
-    )
-    .default("false")],
+        "listen",
+        Kind::Text,
+        "Address and port of a listener that serves `/metrics` alone, without TLS and to everybody who can reach it. The admin \
+         listener serves them in any case.",
+    )],
+};
+
+static TELEMETRY: Section = Section {
+    name: "`telemetry`",
+    keys: &[Key::new(
+        "otlp",
+        Kind::Text,
+        "URL of a collector that takes traces over OTLP/HTTP, as JSON: `http://127.0.0.1:4318`. `/v1/traces` is added where it is \
+         missing. Without it there are no traces.",
+    )],
 };
 
 static API_KEYS: Section = Section {
@@ -289,6 +378,31 @@ static MANAGE: Section = Section {
          `issuers` with care: who may add an issuer may let anybody in. `[]` turns changes off.",
     )
     .default("[teams, service_accounts]")],
+};
+
+static CONSOLE: Section = Section {
+    name: "`console`",
+    keys: &[
+        Key::new(
+            "issuer",
+            Kind::Text,
+            "The `iss` of the provider's ID tokens: an https URL; http on loopback only. The provider is found by its discovery document.",
+        )
+        .required(),
+        Key::new("client_id", Kind::Text, "The client that the console is registered as. It is the `aud` of the ID tokens.")
+            .required(),
+        Key::new("client_secret_file", Kind::Path, "File with the client's secret. Without it, the client is a public one."),
+        Key::new("scopes", Kind::Texts, "Requested scopes. `openid` is always one of them.")
+            .default("[openid, profile, email]"),
+        Key::new(
+            "admin",
+            Kind::Conditions,
+            "Who may change everything: conditions on claims of the ID token, as under `claims` of an identity. All must hold.",
+        ),
+        Key::new("read", Kind::Conditions, "Who may see everything and change nothing: conditions as for `admin`."),
+        Key::new("ca_file", Kind::Path, "CA certificates of the provider, PEM, in place of the system's."),
+        Key::new("proxy", Kind::Text, "Proxy on the way to the provider; `none` for none. By default `proxy` at the top."),
+    ],
 };
 
 static LOG: Section = Section {
@@ -416,6 +530,73 @@ static TEAM: Section = Section {
     keys: &[
         Key::new("display_name", Kind::Text, "Its name for people."),
         Key::new("grants", Kind::Grants, "The scopes granted to its members, by API."),
+        Key::new(
+            "external_groups",
+            Kind::Sections(&EXTERNAL_GROUP),
+            "Groups that give the team: `{directory, group}` of a directory, or `{issuer, claim, value}` that a token names.",
+        ),
+    ],
+};
+
+pub(crate) static EXTERNAL_GROUP: Section = Section {
+    name: "an external group",
+    keys: &[
+        Key::new("directory", Kind::Text, "Name of the directory that has the group.").either(),
+        Key::new(
+            "group",
+            Kind::Text,
+            "The group: its distinguished name, or in Active Directory its objectSid. Its members with a service account of that \
+             `external_login` have the team.",
+        ),
+        Key::new(
+            "issuer",
+            Kind::Text,
+            "In place of `directory`: the issuer entry whose tokens name the group. It must not be shared with strangers.",
+        )
+        .either(),
+        Key::new("claim", Kind::Text, "The claim (name or pointer) that holds one group or a list of them."),
+        Key::new("value", Kind::Text, "The group, compared byte for byte."),
+    ],
+};
+
+static DIRECTORY: Section = Section {
+    name: "a directory",
+    keys: &[
+        Key::new(
+            "url",
+            Kind::TextOrTexts,
+            "Its servers, tried in turn: `ldaps://HOST`, or `ldap://HOST`, which is used with StartTLS only.",
+        )
+        .required(),
+        Key::new("ca_file", Kind::Path, "CA certificates of its servers, PEM. They replace those of the system."),
+        Key::new("bind", Kind::Section(&BIND), "The account that searches.").required(),
+        Key::new("base", Kind::Text, "The entry that accounts and groups are below.").required(),
+        Key::new("kind", Kind::OneOf(&["active_directory", "ldap"]), "How accounts and groups are found.").required(),
+        Key::new(
+            "user_filter",
+            Kind::Text,
+            "With `kind: ldap`: the filter that finds an account. `{name}` stands for the login, escaped: `(uid={name})`.",
+        ),
+        Key::new(
+            "group_attribute",
+            Kind::Text,
+            "With `kind: ldap`: the attribute of accounts and groups that names the groups they are in. By default `memberOf`.",
+        ),
+        Key::new("refresh", Kind::Duration, "Time between two refreshes of all memberships, 1s to 24h.").default("5m"),
+        Key::new(
+            "max_age",
+            Kind::Duration,
+            "Age up to which a membership counts while the directory is away. Past it, no group gives a team.",
+        )
+        .default("1h"),
+    ],
+};
+
+static BIND: Section = Section {
+    name: "`bind`",
+    keys: &[
+        Key::new("dn", Kind::Text, "Its distinguished name, or in Active Directory its userPrincipalName.").required(),
+        Key::new("password_file", Kind::Path, "File with its password. It is read for each bind.").required(),
     ],
 };
 
@@ -439,6 +620,11 @@ static ACCOUNT: Section = Section {
         ),
         Key::new("delegation", Kind::Section(&DELEGATION), "Who may act for it."),
         Key::new(
+            "external_login",
+            Kind::Section(&EXTERNAL_LOGIN),
+            "Its account in a directory, whose groups give it teams.",
+        ),
+        Key::new(
             "identities",
             Kind::Sections(&IDENTITY),
             "Its OIDC identities. Each describes ID tokens that may be exchanged for its tokens.",
@@ -454,6 +640,20 @@ pub(crate) static DELEGATION: Section = Section {
         "Service accounts that may act for it in a token exchange with `actor_token`.",
     )
     .required()],
+};
+
+pub(crate) static EXTERNAL_LOGIN: Section = Section {
+    name: "`external_login`",
+    keys: &[
+        Key::new("directory", Kind::Text, "Name of the directory.").required(),
+        Key::new(
+            "name",
+            Kind::Text,
+            "Its login there: userPrincipalName, sAMAccountName or objectSid, or what `user_filter` looks for. It belongs to one \
+             service account, whatever its letter case.",
+        )
+        .required(),
+    ],
 };
 
 /// Values of `require_proof`.
@@ -571,6 +771,7 @@ impl Key {
             | Kind::Timeout
             | Kind::Time
             | Kind::Integer(..)
+            | Kind::Size
             | Kind::OneOf(_)
             | Kind::Texts
             | Kind::TextOrTexts
@@ -593,15 +794,18 @@ mod tests {
     const ALL: &str = "
         issuer listen tls{cert_file key_file} behind_tls_proxy admin{listen hosts tls{cert_file key_file}} data_dir
         store{url username password_file ca_file cert_file key_file prefix timeout} status_list accounts proxy
-        signing{algorithms rotate_every keys_dir} tokens{ttl max_ttl cap_to_subject ignore_scopes copy_claims require_account}
-        limits{failures_per_second failure_burst connections keep_alive} shutdown{drain} log{format level claims} audit{required}
-        api_keys{enabled default_ttl max_ttl} manage{kinds}
+        signing{algorithms rotate_every keys_dir store seal_key_file pkcs11{module token_label pin_file}} tokens{ttl max_ttl cap_to_subject ignore_scopes copy_claims require_account}
+        limits{failures_per_second failure_burst connections keep_alive} shutdown{drain} log{format level claims} audit{file{path max_size max_files} syslog required}
+        api_keys{enabled default_ttl max_ttl} console{issuer client_id client_secret_file scopes admin read ca_file proxy}
+        manage{kinds} metrics{listen} telemetry{otlp}
         issuers{issuer issuer_template preset shared owner_claims trust_domain audience sole_audience algorithms leeway max_token_lifetime max_token_age
         require_iat replay types jwks_url jwks_file jwks ca_file bearer_token_file proxy max_stale refresh_cooldown kid_reuse
         variables allow_private_network allow_http enabled}
-        apis{audience display_name scopes signing_algorithm introspection_secret_file} teams{display_name grants}
+        apis{audience display_name scopes signing_algorithm introspection_secret_file}
+        directories{url ca_file bind{dn password_file} base kind user_filter group_attribute refresh max_age}
+        teams{display_name grants external_groups{directory group issuer claim value}}
         service_accounts{id display_name description enabled teams grants default_api ttl not_before not_after require_proof
-        delegation{actors}
+        delegation{actors} external_login{directory name}
         identities{name issuer subject audience claims scopes grants ttl copy_claims replay enabled not_before not_after
         allow_broad github gitlab kubernetes azure azure_devops aws google spiffe jenkins circleci bitbucket buildkite terraform
         octopus}}

@@ -36,13 +36,13 @@ pub use object_changes::{ObjectContext, Recoded, decode_again};
 pub use object_files::{ObjectDocument, ObjectFile, ObjectFiles, object_files};
 pub use object_source::ObjectSource;
 pub use object_text::object_text;
-pub use objects::{ApiObject, CrateSpecs, IssuerObject, KeyOrigins, KeysSpec, Objects};
+pub use objects::{ApiObject, ConsoleProvider, CrateSpecs, IssuerObject, KeyOrigins, KeysSpec, Objects};
 pub use outline::{Changes, NameChanges, Outline};
 pub use quote::quoted;
 pub use report::Report;
 pub use schema::json_schema;
 pub use settings::{
-    AdminSettings, ApiKeySettings, AuditSettings, Limits, LogFormat, LogLevel, LogSettings, Secret, Settings, TlsFiles,
+    AdminSettings, ApiKeySettings, Limits, LogFormat, LogLevel, LogSettings, Secret, Settings, TlsFiles,
 };
 pub use source::Sources;
 pub use store_access::{StoreAccess, store_access};

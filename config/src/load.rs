@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jwks_cache::KeySource;
 use serde_json::{Map, Value};
 use sts_claims::ClaimSet;
+use sts_jose::SealingKey;
 use sts_policy::{FaultyNames, TestSpec, TokensSpec};
 use sts_types::{
     ApiName, CheckCode, Digest256, GroupAccess, JsonPointer, ObjectKind, ObjectPointer, ObjectRef, SecretOwner,
@@ -14,8 +15,8 @@ use sts_types::{
 };
 
 use crate::decode::{
-    AccountFiles, Accounts, Entries, Fields, FileKind, NamedFile, Reader, Server, TokenFile, accounts, apis, issuers,
-    refuse_bare_preset_none, server,
+    AccountFiles, Accounts, ConsoleDraft, Directories, Entries, Fields, FileKind, NamedFile, Reader, Server, Signing,
+    TokenFile, accounts, apis, console, directories, groups_of_test, issuers, refuse_bare_preset_none, server,
 };
 use crate::diagnostic::{Place, Severity};
 use crate::files::{FileError, Files, NEW_SECRET, STRONG_SECRET, expand};
@@ -23,7 +24,7 @@ use crate::keys::{self, Section};
 use crate::object_changes::ObjectContext;
 use crate::object_source::ObjectSource;
 use crate::object_tree;
-use crate::objects::{CrateSpecs, Objects};
+use crate::objects::{ConsoleProvider, CrateSpecs, Objects};
 use crate::outline::Outline;
 use crate::report::Report;
 use crate::settings::{Secret, Settings};
@@ -67,7 +68,8 @@ impl Configuration {
     /// The specs of the objects that the files declare, sorted by the crate that compiles them.
     #[must_use]
     pub fn into_specs(self) -> CrateSpecs {
-        self.objects.into_specs(self.settings.issuer, self.tokens, self.faulty)
+        let directories = self.settings.directory_names();
+        self.objects.into_specs(self.settings.issuer, self.tokens, directories, self.faulty)
     }
 }
 
@@ -123,7 +125,12 @@ pub fn read_with(
             outline.add_file(path, digest);
         });
         let variables = reader.variables.clone();
-        let context = ObjectContext { variables, short_rules: reader.short_rules.clone(), ..draft.context };
+        let context = ObjectContext {
+            variables,
+            short_rules: reader.short_rules.clone(),
+            directories: reader.directories.clone(),
+            ..draft.context
+        };
         Configuration { digest, outline, files: files.into_paths(), declared, shadowed, context, ..draft }
     });
     (configuration, reader.report)
@@ -151,11 +158,16 @@ impl Load<'_> {
         }
         let fields = self.reader.fields(&main, &keys::ROOT)?;
         let server = server(&mut self.reader, &fields);
-        let entries = issuers(&mut self.reader, &fields);
-        let apis = apis(&mut self.reader, &fields, &server.keyring.algorithms, &server.tokens.ignore_scopes);
+        let directories = directories(&mut self.reader, &fields);
+        self.note_directory_files(&directories);
+        let mut entries = issuers(&mut self.reader, &fields);
+        let default_proxy = entries.default_proxy.take();
+        let console = console(&mut self.reader, &fields, default_proxy.as_ref(), &mut entries.key_files);
+        let apis = apis(&mut self.reader, &fields, &server.signing.spec.algorithms, &server.tokens.ignore_scopes);
         self.note_files(&server, &entries);
         self.check_keys(&entries);
         let secrets = self.introspection_secrets(&apis.secret_files);
+        let console = console.map(|draft| self.with_client_secret(draft));
         let accounts = self.accounts(&fields, &server.accounts);
         if accounts.is_complete {
             let identities: Vec<_> = accounts.accounts.iter().flat_map(|account| &account.identities).collect();
@@ -170,15 +182,18 @@ impl Load<'_> {
                 admin: server.admin,
                 data_dir: server.data_dir,
                 store: server.store.spec,
-                keyring: server.keyring,
+                keyring: server.signing.spec,
                 status_list: server.status_list,
                 cap_to_subject: server.cap_to_subject,
                 limits: server.limits,
                 drain: server.drain,
                 log: server.log,
                 audit: server.audit,
+                metrics_listen: server.metrics_listen,
+                otlp: server.otlp,
                 api_keys: server.api_keys,
                 managed_kinds: server.managed_kinds,
+                directories: directories.specs,
             },
             tokens: server.tokens,
             objects: Objects {
@@ -186,6 +201,7 @@ impl Load<'_> {
                 apis: apis.into_objects(secrets),
                 teams: accounts.teams,
                 accounts: accounts.accounts,
+                console,
             },
             tests: accounts.tests,
             faulty: self.reader.faulty.clone(),
@@ -209,6 +225,39 @@ impl Load<'_> {
             self.report_unusable(noted, Some(*span));
         }
         if let Some((path, span)) = &server.store.password_file {
+            let password = self.files.secret(path);
+            self.report_secret(password, *span);
+        }
+        self.note_signing_files(&server.signing);
+    }
+
+    /// Notes the files that `signing` names. Those with sealing keys are checked as they are read.
+    fn note_signing_files(&mut self, signing: &Signing) {
+        if let Some(module) = &signing.module {
+            self.note(module);
+        }
+        if let Some((path, span)) = &signing.pin_file {
+            let pin = self.files.secret(path);
+            self.report_secret(pin, *span);
+        }
+        for (path, span) in &signing.seal_key_files {
+            let key = self.files.secret(path).and_then(|(key, group)| match SealingKey::from_base64(key.expose()) {
+                Ok(_) => Ok(((), group)),
+                Err(error) => {
+                    let message = format!("{} has no key for `seal_key_file`", shown_path(path));
+                    Err(FileError::new(CheckCode::InvalidSecret, message, error.to_string()))
+                }
+            });
+            self.report_secret(key, *span);
+        }
+    }
+
+    /// Notes the files that directories name. The password is read anew for each bind.
+    fn note_directory_files(&mut self, directories: &Directories) {
+        for file in &directories.ca_files {
+            self.note(file);
+        }
+        for (path, span) in &directories.password_files {
             let password = self.files.secret(path);
             self.report_secret(password, *span);
         }
@@ -258,6 +307,15 @@ impl Load<'_> {
             secrets.insert(name.clone(), secret);
         }
         secrets
+    }
+
+    /// Reads the secret of the console at its provider.
+    fn with_client_secret(&mut self, draft: ConsoleDraft) -> ConsoleProvider {
+        let secret = draft.secret_file.as_ref().and_then(|(path, span)| {
+            let secret = self.files.secret(path);
+            self.report_secret(secret, *span)
+        });
+        draft.with_secret(secret)
     }
 
     /// Reads a file that another crate will read, to check it and to watch it for changes.
@@ -348,6 +406,7 @@ impl Load<'_> {
             let names_entry = found.tests.get(file.test).is_some_and(|test| test.issuer.is_some());
             let claims = self.token_claims(&file, names_entry);
             if let (Some(claims), Some(test)) = (claims, found.tests.get_mut(file.test)) {
+                test.token.groups = groups_of_test(&claims);
                 test.token.claims = claims;
             }
         }

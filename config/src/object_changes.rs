@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use sts_directory::{DirectoryKind, Dn};
 use sts_policy::{AccountSpec, FaultyNames, TeamSpec};
 use sts_types::{EntryName, ObjectKind};
 
@@ -21,6 +22,8 @@ pub struct ObjectContext {
     pub(crate) variables: BTreeMap<String, String>,
     /// The key of the short rule for each issuer entry, by its name.
     pub(crate) short_rules: BTreeMap<String, &'static str>,
+    /// Kind and base of each directory, by its name.
+    pub(crate) directories: BTreeMap<String, (DirectoryKind, Dn)>,
     /// Entries with the URL of a known shared issuer and `preset: none`.
     pub(crate) unprotected: Vec<EntryName>,
 }
@@ -52,6 +55,7 @@ pub fn decode_again<'s>(
     let mut reader = Reader::new(&environment);
     reader.report = Report::of_changes();
     reader.short_rules.clone_from(&context.short_rules);
+    reader.directories.clone_from(&context.directories);
     let mut entries: BTreeMap<ObjectKind, Vec<_>> = BTreeMap::new();
     for source in sources {
         let entry = object_tree::entry(source, &context.main, &mut reader.report);

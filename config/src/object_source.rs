@@ -13,8 +13,8 @@ pub struct ObjectSource {
     pub object: ObjectRef,
     /// The text of the JSON document.
     pub spec: Arc<str>,
-    /// The file that declares the object. `None` for a managed one.
-    pub file: Option<Arc<Path>>,
+    /// The file that declares the object, and the line of its name there. `None` for a managed one.
+    pub file: Option<(Arc<Path>, u32)>,
 }
 
 /// The pointer to the value of that number in the JSON document `text`.

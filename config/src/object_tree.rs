@@ -93,7 +93,8 @@ pub(crate) fn declared_in(tree: &Node, file: &Arc<Path>, found: &mut Vec<ObjectS
         });
         found.extend(entries.flatten().filter_map(|entry| {
             let object = ObjectRef { kind, name: entry.key.clone() };
-            Some(ObjectSource { object, spec: to_json(&entry.node)?.to_string().into(), file: Some(Arc::clone(file)) })
+            let file = Some((Arc::clone(file), entry.key_span.line));
+            Some(ObjectSource { object, spec: to_json(&entry.node)?.to_string().into(), file })
         }));
     }
 }

@@ -1,11 +1,12 @@
 //! The objects of one source of rules, as specs: issuer entries, APIs, teams and service accounts.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use jwks_cache::{EntrySpec, FamilySpec, Specs};
-use sts_policy::{AccountSpec, ApiSpec, FaultyNames, IssuerSpec, Spec, TeamSpec, TokensSpec};
+use sts_policy::{AccountSpec, ApiSpec, ConsoleSpec, FaultyNames, IssuerSpec, Spec, TeamSpec, TokensSpec};
 use sts_token::TrustSpec;
-use sts_types::{Algorithm, ApiName, EntryName, Issuer, Origin};
+use sts_types::{Algorithm, ApiName, Audience, DirectoryName, EntryName, Issuer, Located, Origin, Scope};
 
 use crate::settings::Secret;
 
@@ -21,6 +22,25 @@ pub struct Objects {
     pub teams: Vec<TeamSpec>,
     /// Service accounts.
     pub accounts: Vec<AccountSpec>,
+    /// The OpenID provider of the console. Only a main file has one.
+    pub console: Option<ConsoleProvider>,
+}
+
+/// The OpenID provider where people sign in to the console.
+#[derive(Debug)]
+pub struct ConsoleProvider {
+    /// For the rules: who may sign in.
+    pub rules: ConsoleSpec,
+    /// `client_id`, which is the `aud` of its ID tokens.
+    pub client_id: Audience,
+    /// The content of `client_secret_file`. `None` for a public client.
+    pub client_secret: Option<Secret>,
+    /// `client_secret_file`.
+    pub client_secret_file: Option<PathBuf>,
+    /// Requested scopes, `openid` among them.
+    pub scopes: Vec<Scope>,
+    /// How the provider and its keys are reached.
+    pub keys: EntrySpec,
 }
 
 /// One issuer entry, as each crate sees it.
@@ -118,20 +138,39 @@ pub struct CrateSpecs {
     pub api_signing: BTreeMap<ApiName, Algorithm>,
     /// The introspection secrets of the APIs that have one.
     pub api_secrets: BTreeMap<ApiName, Secret>,
+    /// The OpenID provider of the console.
+    pub console: Option<ConsoleProvider>,
 }
 
 impl Objects {
     /// Sorts the objects by the crate that compiles them.
     #[must_use]
-    pub fn into_specs(self, issuer: Issuer, tokens: TokensSpec, faulty: FaultyNames) -> CrateSpecs {
-        let Self { issuers, apis, teams, accounts } = self;
-        let policy = Spec { issuer, tokens, issuers: Vec::new(), apis: Vec::new(), teams, accounts, faulty };
+    pub fn into_specs(
+        self,
+        issuer: Issuer,
+        tokens: TokensSpec,
+        directories: Vec<Located<DirectoryName>>,
+        faulty: FaultyNames,
+    ) -> CrateSpecs {
+        let Self { issuers, apis, teams, accounts, console } = self;
+        let policy = Spec {
+            issuer,
+            tokens,
+            issuers: Vec::new(),
+            apis: Vec::new(),
+            directories,
+            teams,
+            accounts,
+            console: console.as_ref().map(|console| console.rules.clone()),
+            faulty,
+        };
         let mut specs = CrateSpecs {
             policy,
             keys: Vec::new(),
             trust: Vec::new(),
             api_signing: BTreeMap::new(),
             api_secrets: BTreeMap::new(),
+            console,
         };
         for IssuerObject { policy, keys, trust, origins } in issuers {
             specs.policy.issuers.push(policy);

@@ -80,6 +80,13 @@ fn kind(kind: &Kind) -> Value {
         Kind::Integer(least, most) => {
             json!({ "anyOf": [{ "type": "integer", "minimum": least, "maximum": most }, variable()] })
         }
+        Kind::Size => json!({
+            "anyOf": [
+                { "type": "integer", "minimum": 1024 },
+                { "type": "string", "pattern": "^[0-9]+(KiB|MiB|GiB)$" },
+                variable(),
+            ],
+        }),
         Kind::OneOf(words) => json!({ "anyOf": [{ "enum": words }, variable()] }),
         Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::TextOrTexts => {

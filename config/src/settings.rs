@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use sts_audit::AuditSpec;
+use sts_directory::DirectorySpec;
 use sts_keyring::KeyringSpec;
 use sts_store::spec::StoreSpec;
-use sts_types::{IpNetwork, Issuer, ObjectKind};
+use sts_types::{DirectoryName, IpNetwork, Issuer, Located, ObjectKind};
+use url::Url;
 use zeroize::Zeroizing;
 
 /// The settings of the server itself, with defaults filled in.
@@ -41,11 +44,25 @@ pub struct Settings {
     /// Logging.
     pub log: LogSettings,
     /// The audit trail.
-    pub audit: AuditSettings,
+    pub audit: AuditSpec,
+    /// `metrics.listen`: a listener for the metrics alone.
+    pub metrics_listen: Option<SocketAddr>,
+    /// `telemetry.otlp`: the collector of traces.
+    pub otlp: Option<Url>,
     /// `api_keys:`.
     pub api_keys: ApiKeySettings,
     /// `manage.kinds`: the kinds of objects that may be changed in the store.
     pub managed_kinds: Vec<ObjectKind>,
+    /// `directories:`, in file order.
+    pub directories: Vec<DirectorySpec>,
+}
+
+impl Settings {
+    /// The names of the directories.
+    #[must_use]
+    pub fn directory_names(&self) -> Vec<Located<DirectoryName>> {
+        self.directories.iter().map(|directory| Located::nowhere(directory.name.clone())).collect()
+    }
 }
 
 /// A certificate chain and its key, both PEM.
@@ -97,13 +114,6 @@ impl Default for ApiKeySettings {
         const DAY: u64 = 86_400;
         Self { enabled: true, default_ttl: 30 * DAY, max_ttl: 90 * DAY }
     }
-}
-
-/// `audit:`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct AuditSettings {
-    /// Whether to refuse a request whose decision event no sink takes.
-    pub required: bool,
 }
 
 /// `log:`.

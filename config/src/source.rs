@@ -65,7 +65,7 @@ impl Sources {
     /// file, if none does.
     pub(crate) fn add_object(&mut self, main: &Path, source: &ObjectSource) -> FileId {
         self.push(Source {
-            path: source.file.as_deref().unwrap_or(main).to_owned(),
+            path: source.file.as_ref().map_or(main, |(file, _)| &**file).to_owned(),
             text: Arc::clone(&source.spec),
             lines: Vec::new(),
             object: Some(source.object.clone()),

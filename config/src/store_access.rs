@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sts_audit::AuditSpec;
 use sts_keyring::KeyringSpec;
 use sts_policy::{AccountSpec, TokensSpec};
 use sts_store::spec::StoreSpec;
@@ -15,13 +16,13 @@ use sts_types::{AccountId, AccountName, Located};
 
 use crate::admin_access::{DATA_DIR, data_dir, keep_findings_on, only, sound, text_of, tree_with};
 use crate::decode::{
-    DEFAULT_ADMIN, DEFAULT_DRAIN, DEFAULT_LIMITS, DEFAULT_LISTEN, DEFAULT_LOG, DEFAULT_MANAGED, Reader, account_files,
-    default_tokens, signing, stand_in, store,
+    DEFAULT_ADMIN, DEFAULT_DRAIN, DEFAULT_LIMITS, DEFAULT_LISTEN, DEFAULT_LOG, DEFAULT_MANAGED, Reader, StoreKind,
+    account_files, default_tokens, signing, stand_in, store,
 };
 use crate::diagnostic::{Diagnostics, Severity};
 use crate::files::{FileError, Files, expand};
 use crate::keys;
-use crate::settings::{AdminSettings, ApiKeySettings, AuditSettings, Settings};
+use crate::settings::{AdminSettings, ApiKeySettings, Settings};
 use crate::yaml::{Entry, Node, Value};
 
 const STORE: &str = "store";
@@ -69,8 +70,11 @@ fn read(reader: &mut Reader<'_>, path: &Path) -> Option<(PathBuf, StoreSpec, Key
         }
     }
     let data_dir = data_dir(reader, members)?;
-    let keyring = signing(reader, &fields, &data_dir, default_tokens().max_ttl.value);
-    let found = (data_dir, store(reader, &fields).spec, keyring);
+    let before = reader.report.errors();
+    let store = store(reader, &fields).spec;
+    let kind = StoreKind::of(&store, reader.report.errors() == before);
+    let keyring = signing(reader, &fields, &data_dir, default_tokens().max_ttl.value, kind).spec;
+    let found = (data_dir, store, keyring);
     (!reader.report.findings.is_fatal()).then_some(found)
 }
 
@@ -148,6 +152,7 @@ fn bare_account((name, id): (AccountName, Option<Located<AccountId>>)) -> Accoun
         not_after: None,
         require_proof: false,
         actors: Vec::new(),
+        external_login: None,
         identities: Vec::new(),
     }
 }
@@ -167,9 +172,12 @@ fn settings(data_dir: PathBuf, store: StoreSpec, keyring: KeyringSpec) -> Settin
         limits: DEFAULT_LIMITS,
         drain: DEFAULT_DRAIN,
         log: DEFAULT_LOG,
-        audit: AuditSettings::default(),
+        audit: AuditSpec::default(),
+        metrics_listen: None,
+        otlp: None,
         api_keys: ApiKeySettings::default(),
         managed_kinds: DEFAULT_MANAGED.to_vec(),
+        directories: Vec::new(),
     }
 }
 
@@ -210,7 +218,7 @@ mod tests {
         let redis = "data_dir: d\nstore: { url: 'redis://127.0.0.1:7', timeout: 2s }\nsigning: { keys_dir: k }\nx: [";
         let (found, folder) = access(redis, "").unwrap();
         assert!(matches!(found.settings.store, StoreSpec::Redis(_)));
-        assert_eq!(found.settings.keyring.directory, folder.join("k"));
+        assert_eq!(found.settings.keyring.store.directory(), Some(&folder.join("k")));
     }
 
     #[test]
@@ -241,6 +249,8 @@ mod tests {
             "data_dir: d\nstore: embedded\nstore: embedded\n",
             "data_dir: d\nsigning: { keys_dir: ${NOT_SET} }\n",
             "data_dir: d\nsigning: { keysdir: k }\n",
+            "data_dir: d\nsigning: { store: redis, seal_key_file: k }\n",
+            "data_dir: d\nstore: redis://h\nsigning: { store: redis }\n",
             "data_dir: d\n store: redis://h\nx: [\n",
             "data_dir: ${NOT_SET}\n",
         ] {

@@ -22,8 +22,8 @@ use crate::monotonic_time::MonotonicTime;
 use crate::slot::{Slot, SlotLookup};
 use crate::validate::{self, EntryError};
 use crate::{
-    Candidates, DocumentKind, EntryKeys, EntryRef, EntryStatus, EntryView, Environment, FamilySpec, FamilyStatus,
-    FetchError, FetchErrorKind, HistoryError, KeyHistory, RefreshReport, Specs, last_good,
+    Candidates, DocumentKind, EntryKeys, EntryRef, EntrySpec, EntryStatus, EntryView, Environment, FamilySpec,
+    FamilyStatus, FetchError, FetchErrorKind, HistoryError, KeyHistory, RefreshReport, Specs, last_good,
 };
 
 /// Interval of the check for due refreshes.
@@ -407,6 +407,27 @@ impl JwksCache {
     }
 
     /// The slot of `entry`. Creates a family member that does not exist yet.
+    pub(crate) fn context(&self) -> &FetchContext {
+        &self.inner.context
+    }
+
+    /// The spec of an entry with one issuer.
+    pub(crate) fn spec(&self, entry: &EntryName) -> Option<&EntrySpec> {
+        self.inner.slots.get(entry).map(|slot| &slot.entry.spec)
+    }
+
+    /// The spec of `entry`, also of a family member that does not exist yet.
+    pub(crate) fn spec_of(&self, entry: EntryRef<'_>) -> Option<EntrySpec> {
+        match (self.spec(entry.name), entry.issuer) {
+            (Some(spec), issuer) => issuer.is_none_or(|issuer| *issuer == spec.issuer).then(|| spec.clone()),
+            (None, Some(issuer)) => {
+                let family = self.family(entry.name).filter(|family| family.spec.template.covers(issuer.as_str()))?;
+                Some(family.spec.member(issuer.clone()))
+            }
+            (None, None) => None,
+        }
+    }
+
     async fn slot(&self, entry: EntryRef<'_>) -> Result<SlotRef<'_>, LookupError> {
         if let Some(slot) = self.inner.slots.get(entry.name) {
             let is_its_issuer = entry.issuer.is_none_or(|issuer| *issuer == slot.entry.spec.issuer);

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::fetch::Validator;
 use crate::history::SeenFrom;
 use crate::monotonic_time::MonotonicTime;
+use crate::observer::KeyChangeCause;
 use crate::static_keys::FileMark;
 use crate::{FetchCounts, FetchError, FetchErrorKind, LastError, LastFetch, RefreshReport};
 
@@ -39,6 +40,17 @@ pub(crate) enum Cause {
     Background,
     /// An operator asked for a refresh.
     Operator,
+}
+
+impl From<Cause> for KeyChangeCause {
+    fn from(cause: Cause) -> Self {
+        match cause {
+            Cause::Load => Self::Load,
+            Cause::UnknownKid => Self::UnknownKey,
+            Cause::Background => Self::Refresh,
+            Cause::Operator => Self::Operator,
+        }
+    }
 }
 
 /// Digest of a token's kid and algorithm. Token text is never kept.

@@ -14,6 +14,7 @@ use crate::fetch::{FetchContext, Fetched, fetch, read_file};
 use crate::history::{KeySeen, KeySetSeen, SeenFrom};
 use crate::history_log::Recorder;
 use crate::monotonic_time::MonotonicTime;
+use crate::observer::KeyChangeCause;
 use crate::static_keys::{FileMark, is_alarming};
 use crate::{DocumentKind, EntryKeys, EntrySpec, FetchError, FetchErrorKind, KeySource, RefreshReport, last_good};
 
@@ -47,7 +48,11 @@ impl Entry {
         is_proven: bool,
     ) -> Self {
         if let Some(keys) = &kept {
-            recorder.note(KeySetSeen::new(&spec, keys.set(), SeenFrom::Disk, now), Vec::new());
+            let event = KeySetSeen::new(&spec, keys.set(), SeenFrom::Disk, now);
+            if is_proven {
+                recorder.announce(&event, &[], KeyChangeCause::Restart);
+            }
+            recorder.note(event, Vec::new());
         }
         let current = ArcSwapOption::new(kept.map(Arc::new));
         Self {
@@ -151,7 +156,8 @@ impl Entry {
     pub(crate) fn put(&self, keys: EntryKeys, mark: Option<FileMark>) {
         let keys = Arc::new(keys);
         let before = self.current.swap(Some(Arc::clone(&keys)));
-        self.note(before.as_deref(), keys.set(), (&self.spec.source).into(), keys.fetched_at(), None);
+        let event = KeySetSeen::new(&self.spec, keys.set(), (&self.spec.source).into(), keys.fetched_at());
+        self.note(before.as_deref(), event, keys.set(), KeyChangeCause::Configuration);
         let mut control = self.control();
         control.file_mark = mark;
         control.last_error = None;
@@ -209,7 +215,9 @@ impl Entry {
         let keys = Arc::new(EntryKeys::new(Arc::clone(&set), clock.now(), life));
         self.current.store(Some(Arc::clone(&keys)));
         let lapsed = lapsed_at(before.as_deref(), self.created_at, now);
-        self.note(before.as_deref(), &set, source, keys.fetched_at(), lapsed);
+        let event =
+            KeySetSeen { previous_lapsed_at: lapsed, ..KeySetSeen::new(&self.spec, &set, source, keys.fetched_at()) };
+        self.note(before.as_deref(), event, &set, cause.into());
         if self.is_proven() && self.recorder.is_due(now) {
             let recorder = Arc::clone(&self.recorder);
             // In the background: callers wait for keys and do not need the history.
@@ -253,23 +261,19 @@ impl Entry {
         error
     }
 
-    /// Notes in the history that `set` replaced `before`. `lapsed` is when `before` expired, if it
-    /// did.
-    fn note(
-        &self,
-        before: Option<&EntryKeys>,
-        set: &IndexedSet,
-        source: SeenFrom,
-        at: UnixTime,
-        lapsed: Option<UnixTime>,
-    ) {
-        let source_changed = self.control().seen_from.replace(source.clone()).is_some_and(|before| before != source);
-        if lapsed.is_none() && !source_changed && before.is_some_and(|before| before.set().digest == set.digest) {
+    /// Notes in the history that `event` happened: `set` replaced `before`.
+    fn note(&self, before: Option<&EntryKeys>, event: KeySetSeen, set: &IndexedSet, cause: KeyChangeCause) {
+        let former = self.control().seen_from.replace(event.source.clone());
+        let source_changed = former.is_some_and(|former| former != event.source);
+        let is_lapse = event.previous_lapsed_at.is_some();
+        if !is_lapse && !source_changed && before.is_some_and(|before| before.set().digest == set.digest) {
             return;
         }
-        let mut event = KeySetSeen::new(&self.spec, set, source, at);
-        event.previous_lapsed_at = lapsed;
-        self.recorder.note(event, before.map(|before| KeySeen::all(before.set())).unwrap_or_default());
+        let before = before.map(|before| KeySeen::all(before.set())).unwrap_or_default();
+        if self.is_proven() {
+            self.recorder.announce(&event, &before, cause);
+        }
+        self.recorder.note(event, before);
     }
 
     /// The source of a fetched set. A discovery document may name another `jwks_uri` each time.

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use sts_jose::OsEntropy;
 use sts_types::{Clock, Entropy};
 
+use crate::observer::KeyObserver;
+
 /// Clock, randomness, disk and name resolution, passed in as parameters.
 #[derive(Clone)]
 pub struct Environment {
@@ -17,8 +19,8 @@ pub struct Environment {
     pub clock: Arc<dyn Clock>,
     /// Randomness that spreads the refreshes of several replicas and names temporary files.
     pub entropy: Arc<dyn Entropy>,
-    /// Directory of the last good sets and of the histories. It is created if missing. `None` keeps
-    /// nothing on disk.
+    /// Directory of the last good sets and of the histories. It is created if missing; its parent
+    /// has to exist. `None` keeps nothing on disk.
     pub state_dir: Option<PathBuf>,
     /// Resolver of host names; `None` is the system's resolver. The address guard checks its
     /// answers either way.
@@ -28,6 +30,8 @@ pub struct Environment {
     /// Environment variables that name a proxy. They are not used, but errors mention them, because
     /// a missing proxy may be why a connection fails.
     pub ignored_proxies: Vec<String>,
+    /// Told when the keys of an entry change.
+    pub observer: Option<Arc<dyn KeyObserver>>,
 }
 
 impl Environment {
@@ -41,6 +45,7 @@ impl Environment {
             resolver: None,
             user_agent: user_agent.to_owned(),
             ignored_proxies: Vec::new(),
+            observer: None,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{ETAG, HeaderMap, HeaderValue};
 use sts_jose::KeySetError;
 use tokio::time::{Instant, timeout_at};
@@ -17,6 +18,7 @@ use crate::freshness::freshness;
 use crate::guard::AddressGuard;
 use crate::http::{self, Answer, Clients, DocumentRequest};
 use crate::progress::{Progress, Stage};
+use crate::provider::{Form, FormAnswer};
 use crate::static_keys::{self, FileMark};
 use crate::{DocumentKind, EntrySpec, Environment, FetchError, FetchErrorKind, KeySource, discovery};
 
@@ -60,6 +62,13 @@ pub(crate) enum Fetched {
     Untouched,
 }
 
+/// What an issuer answered to a request for one document.
+pub(crate) struct Answered<T> {
+    pub(crate) document: T,
+    /// Headers of the response.
+    pub(crate) headers: HeaderMap,
+}
+
 /// Fetches the keys of an entry with discovery or a URL.
 #[tracing::instrument(level = "debug", name = "jwks.fetch", skip_all, fields(entry = %spec.name, issuer = %spec.issuer))]
 pub(crate) async fn fetch(
@@ -68,7 +77,7 @@ pub(crate) async fn fetch(
     validator: Option<Validator>,
 ) -> Result<Fetched, FetchError> {
     let fetched = fetch_documents(context, spec, validator).await;
-    fetched.map_err(|error| FetchError { hint: proxy_hint(&context.environment, spec, &error.fault), ..error })
+    fetched.map_err(|error| hinted(context, spec, error))
 }
 
 /// A hint about proxies in the environment. They are not used, because a proxy resolves and dials
@@ -94,31 +103,50 @@ async fn fetch_documents(
     let deadline = Instant::now() + FETCH_DEADLINE;
     let access = access(spec, deadline).await?;
     let url = match &spec.source {
-        KeySource::Url(text) => discovery::key_set_url(text, spec.network)
-            .map_err(|what| FetchError::new(DocumentKind::KeySet, text, FetchErrorKind::JwksUri(what)))?,
+        KeySource::Url(text) => configured_key_set_url(text, spec)?,
         _ => discover(context, spec, &access, deadline).await?,
     };
-    let wrong = |fault| FetchError::new(DocumentKind::KeySet, &without_query(&url), fault);
     let place = without_query(&url);
     // The ETag belongs to one URL. After a change of `jwks_uri` the request must be unconditional.
     let etag = validator.as_ref().filter(|validator| validator.url == url).map(|validator| &validator.etag);
-    let to_error = |fault| match fault {
-        FetchErrorKind::Status { status: status @ (401 | 403), .. } if access.withholds_bearer(&url) => {
-            wrong(FetchErrorKind::BearerWithheld(status))
-        }
-        fault => wrong(fault),
-    };
-    match get(context, spec, &access, (&url, DocumentKind::KeySet), etag, deadline).await.map_err(to_error)? {
+    match key_set(context, spec, &access, &url, etag, deadline).await? {
         Answer::NotModified { headers } => Ok(Fetched::NotModified { fresh: freshness(&headers), place }),
         Answer::Document { body, headers } => {
-            let set = IndexedSet::parse(body, &spec.algorithms).map_err(|error| match error {
-                KeySetError::Json(_) if http::is_web_page(&headers) => wrong(FetchErrorKind::ContentType),
-                error => wrong(FetchErrorKind::KeySet(error)),
-            })?;
+            let set = parse(body, &headers, spec, &url)?;
             let validator = etag_of(&headers).map(|etag| Validator { url: url.clone(), etag });
             Ok(Fetched::Set { set, fresh: freshness(&headers), validator, place })
         }
     }
+}
+
+async fn key_set(
+    context: &FetchContext,
+    spec: &EntrySpec,
+    access: &Access,
+    url: &Url,
+    etag: Option<&HeaderValue>,
+    deadline: Instant,
+) -> Result<Answer, FetchError> {
+    let answer = get(context, spec, access, (url, DocumentKind::KeySet), etag, deadline).await;
+    answer.map_err(|fault| {
+        let fault = match fault {
+            FetchErrorKind::Status { status: status @ (401 | 403), .. } if access.withholds_bearer(url) => {
+                FetchErrorKind::BearerWithheld(status)
+            }
+            fault => fault,
+        };
+        FetchError::new(DocumentKind::KeySet, &without_query(url), fault)
+    })
+}
+
+fn parse(body: Bytes, headers: &HeaderMap, spec: &EntrySpec, url: &Url) -> Result<IndexedSet, FetchError> {
+    IndexedSet::parse(body, &spec.algorithms).map_err(|error| {
+        let fault = match error {
+            KeySetError::Json(_) if http::is_web_page(headers) => FetchErrorKind::ContentType,
+            error => FetchErrorKind::KeySet(error),
+        };
+        FetchError::new(DocumentKind::KeySet, &without_query(url), fault)
+    })
 }
 
 /// Reads a key file, unless its mark is still `previous`. Returns the mark even if the content is
@@ -150,21 +178,99 @@ async fn access(spec: &EntrySpec, deadline: Instant) -> Result<Access, FetchErro
     }
 }
 
+/// Fetches the discovery document of an entry and checks that it names the entry's issuer.
+pub(crate) async fn fetch_discovery(context: &FetchContext, spec: &EntrySpec) -> Result<Bytes, FetchError> {
+    let deadline = Instant::now() + FETCH_DEADLINE;
+    let access = access(spec, deadline).await?;
+    let answered =
+        discovery_document(context, spec, &access, deadline).await.map_err(|error| hinted(context, spec, error))?;
+    Ok(answered.document.0)
+}
+
+/// Fetches the discovery document of an entry for a check, with the URL of the keys that it names.
+pub(crate) async fn probe_discovery(context: &FetchContext, spec: &EntrySpec) -> Result<Answered<Url>, FetchError> {
+    let deadline = Instant::now() + FETCH_DEADLINE;
+    let access = access(spec, deadline).await?;
+    let answered = discovery_document(context, spec, &access, deadline).await;
+    let Answered { document: (_, keys), headers } = answered.map_err(|error| hinted(context, spec, error))?;
+    Ok(Answered { document: keys, headers })
+}
+
+/// Fetches the key set of an entry at `url` for a check.
+pub(crate) async fn probe_key_set(
+    context: &FetchContext,
+    spec: &EntrySpec,
+    url: &Url,
+) -> Result<Answered<IndexedSet>, FetchError> {
+    let deadline = Instant::now() + FETCH_DEADLINE;
+    let access = access(spec, deadline).await?;
+    let answer = key_set(context, spec, &access, url, None, deadline).await;
+    match answer.map_err(|error| hinted(context, spec, error))? {
+        Answer::Document { body, headers } => {
+            let document = parse(body, &headers, spec, url)?;
+            Ok(Answered { document, headers })
+        }
+        // The request was unconditional, so 304 is an error.
+        Answer::NotModified { .. } => {
+            let fault = FetchErrorKind::Status { status: 304, retry_after: None };
+            Err(FetchError::new(DocumentKind::KeySet, &without_query(url), fault))
+        }
+    }
+}
+
+/// The configured URL of the key set of an entry.
+pub(crate) fn configured_key_set_url(text: &str, spec: &EntrySpec) -> Result<Url, FetchError> {
+    discovery::key_set_url(text, spec.network)
+        .map_err(|what| FetchError::new(DocumentKind::KeySet, text, FetchErrorKind::JwksUri(what)))
+}
+
+/// Posts a form to an endpoint under the rules of an entry.
+pub(crate) async fn post(context: &FetchContext, spec: &EntrySpec, form: &Form<'_>) -> Result<FormAnswer, FetchError> {
+    let deadline = Instant::now() + FETCH_DEADLINE;
+    let url = discovery::key_set_url(form.url, spec.network)
+        .map_err(|what| FetchError::new(DocumentKind::Endpoint, form.url, FetchErrorKind::Endpoint(what)))?;
+    let access = access(spec, deadline).await?;
+    let progress = Arc::new(Progress::default());
+    let guard = AddressGuard::new(spec.network, url.scheme() == "https");
+    let (document, etag) = (DocumentKind::Endpoint, None);
+    let ask = DocumentRequest { url: &url, document, guard, access: &access, etag, progress: &progress };
+    let answer = timeout_at(deadline, context.clients.post(&ask, form)).await.unwrap_or_else(|_| {
+        let target = http::target(&ask, &url);
+        Err(FetchErrorKind::TimedOut { after: FETCH_DEADLINE, stage: progress.stage(), target })
+    });
+    answer.map_err(|fault| hinted(context, spec, FetchError::new(document, &without_query(&url), fault)))
+}
+
+fn hinted(context: &FetchContext, spec: &EntrySpec, error: FetchError) -> FetchError {
+    FetchError { hint: proxy_hint(&context.environment, spec, &error.fault), ..error }
+}
+
 async fn discover(
     context: &FetchContext,
     spec: &EntrySpec,
     access: &Access,
     deadline: Instant,
 ) -> Result<Url, FetchError> {
+    discovery_document(context, spec, access, deadline).await.map(|answered| answered.document.1)
+}
+
+/// The discovery document, and the URL of the keys that it names.
+async fn discovery_document(
+    context: &FetchContext,
+    spec: &EntrySpec,
+    access: &Access,
+    deadline: Instant,
+) -> Result<Answered<(Bytes, Url)>, FetchError> {
     let text = discovery::discovery_url(&spec.issuer);
     let wrong = |fault| FetchError::new(DocumentKind::Discovery, &text, fault);
     let url = discovery::key_set_url(&text, spec.network).map_err(|what| wrong(FetchErrorKind::JwksUri(what)))?;
     match get(context, spec, access, (&url, DocumentKind::Discovery), None, deadline).await.map_err(wrong)? {
         Answer::Document { body, headers } => {
-            discovery::read_discovery(&body, &spec.issuer, spec.network).map_err(|fault| match fault {
+            let keys = discovery::read_discovery(&body, &spec.issuer, spec.network).map_err(|fault| match fault {
                 FetchErrorKind::NotDiscovery if http::is_web_page(&headers) => wrong(FetchErrorKind::ContentType),
                 fault => wrong(fault),
-            })
+            });
+            keys.map(|keys| Answered { document: (body, keys), headers })
         }
         // The request was unconditional, so 304 is an error.
         Answer::NotModified { .. } => Err(wrong(FetchErrorKind::Status { status: 304, retry_after: None })),
@@ -196,7 +302,7 @@ fn etag_of(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 /// A configured URL may hold a credential in its query, so the query is never shown.
-fn without_query(url: &Url) -> String {
+pub(crate) fn without_query(url: &Url) -> String {
     let mut url = url.clone();
     url.set_query(None);
     url.into()

@@ -45,6 +45,8 @@ pub enum DocumentKind {
     BearerTokenFile,
     /// The entry itself.
     Entry,
+    /// An endpoint that takes forms.
+    Endpoint,
 }
 
 impl std::fmt::Display for DocumentKind {
@@ -56,6 +58,7 @@ impl std::fmt::Display for DocumentKind {
             Self::CaFile => "CA file",
             Self::BearerTokenFile => "bearer token file",
             Self::Entry => "issuer entry",
+            Self::Endpoint => "endpoint",
         })
     }
 }
@@ -138,6 +141,9 @@ pub enum FetchErrorKind {
     /// Its `jwks_uri` must not be fetched.
     #[error("its `jwks_uri` {0}")]
     JwksUri(&'static str),
+    /// The address of an endpoint must not be used.
+    #[error("its address {0}")]
+    Endpoint(&'static str),
     /// Not a key set, or one without a usable key.
     #[error("{}", key_set_text(.0))]
     KeySet(KeySetError),
@@ -176,6 +182,7 @@ impl FetchErrorKind {
             Self::NotDiscovery => "not_discovery",
             Self::OtherIssuer { .. } => "other_issuer",
             Self::JwksUri(_) => "jwks_uri",
+            Self::Endpoint(_) => "endpoint",
             Self::KeySet(_) => "key_set",
             Self::Unreadable(_) => "unreadable",
             Self::PrivateKey => "private_key",

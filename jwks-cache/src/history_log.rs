@@ -20,6 +20,7 @@ use crate::Environment;
 use crate::entry_ref::LogKey;
 use crate::history::{KeySeen, KeySetSeen};
 use crate::monotonic_time::MonotonicTime;
+use crate::observer::{KeyChangeCause, KeyObserver, KeysChanged};
 
 /// Size limit of a file, in bytes.
 const MAX_FILE_BYTES: usize = 1 << 20;
@@ -37,6 +38,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// Where histories are kept.
 pub(crate) struct HistoryLog {
     dir: Option<PathBuf>,
+    observer: Option<Arc<dyn KeyObserver>>,
     max_bytes: usize,
     next_serial: AtomicU64,
     /// Serialises file operations. Maps each log to the serial of its latest writer, so that a late
@@ -102,7 +104,8 @@ struct Note {
 impl HistoryLog {
     pub(crate) fn new(environment: &Environment) -> Self {
         let dir = environment.state_dir.as_ref().map(|dir| dir.join("history"));
-        Self { dir, max_bytes: MAX_FILE_BYTES, next_serial: AtomicU64::new(0), writers: Mutex::default() }
+        let observer = environment.observer.clone();
+        Self { dir, observer, max_bytes: MAX_FILE_BYTES, next_serial: AtomicU64::new(0), writers: Mutex::default() }
     }
 
     /// Reads the file of that log. Blocks.
@@ -153,6 +156,21 @@ impl Recorder {
     /// How often a kid named another key than before.
     pub(crate) fn kids_reused(&self) -> u64 {
         self.kids_reused.load(Ordering::Relaxed)
+    }
+
+    /// Tells the observer that `event` happens, if it brings other keys than the last one, or than
+    /// `before` if there was no event yet. To be called before [`Self::note`].
+    pub(crate) fn announce(&self, event: &KeySetSeen, before: &[KeySeen], cause: KeyChangeCause) {
+        let Some(observer) = &self.log.observer else { return };
+        let last = lock(&self.recent).back().map(|last| last.keys.clone());
+        let former = last.unwrap_or_else(|| before.to_vec());
+        if former.is_empty() {
+            return;
+        }
+        if let Some((added, removed)) = KeysChanged::between(&former, &event.keys) {
+            let LogKey { name: entry, member } = self.key.clone();
+            observer.keys_changed(KeysChanged { entry, member, cause, source: event.source.clone(), added, removed });
+        }
     }
 
     /// Notes that `event` happened. `before` holds the keys that it replaced.
@@ -294,6 +312,9 @@ fn store(path: &Path, content: &[u8], lines: &[u8], max_bytes: usize) -> io::Res
     let mut added = if is_torn { vec![b'\n'] } else { Vec::new() };
     added.extend_from_slice(lines);
     if let Some(dir) = path.parent() {
+        if let Some(state_dir) = dir.parent() {
+            create_folder(state_dir)?;
+        }
         create_folder(dir)?;
     }
     if content.len() + added.len() <= max_bytes {
@@ -345,6 +366,7 @@ mod tests {
 
     fn log(dir: &Path, max_bytes: usize) -> Arc<HistoryLog> {
         Arc::new(HistoryLog {
+            observer: None,
             dir: Some(dir.to_owned()),
             max_bytes,
             next_serial: AtomicU64::new(0),

@@ -21,6 +21,7 @@ use crate::connect_error::UnresolvedNameError;
 use crate::freshness::delta_seconds;
 use crate::guard::{AddressGuard, GuardedResolver};
 use crate::progress::{NoteConnections, Progress, Stage};
+use crate::provider::{Form, FormAnswer};
 use crate::{AddressRefusedError, ConnectError, DocumentKind, FetchErrorKind, ProxyUrl, Resolver, redirect, tls};
 
 /// Size limit of a document, in bytes after decompression. Real key sets have 1 to 5 kB.
@@ -82,6 +83,28 @@ impl Clients {
             return Err(redirect::second(&response, ask.document));
         }
         self.answer(&ask, response).await
+    }
+
+    /// Posts a form, once: what it holds may be good for one use. Follows no redirect.
+    pub(crate) async fn post(&self, ask: &DocumentRequest<'_>, form: &Form<'_>) -> Result<FormAnswer, FetchErrorKind> {
+        let host = ask.url.host().ok_or(FetchErrorKind::Endpoint("has no host"))?;
+        ask.guard.check_literal(&host).map_err(FetchErrorKind::Address)?;
+        let (roots, proxy) = (ask.access.roots.clone(), ask.access.proxy.clone());
+        let client = self.client(Route { guard: ask.guard, roots, proxy, is_pooled: false }).await?;
+        let mut request = client
+            .post(ask.url.clone())
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
+            .body(form.body.to_vec());
+        if let Some(authorization) = form.authorization {
+            let mut value = HeaderValue::from_str(authorization)
+                .map_err(|_| FetchErrorKind::Endpoint("gets credentials that no header can hold"))?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        ask.progress.begin();
+        let response = ask.progress.watch(request.send()).await.map_err(|error| fault(&error, ask, ask.url))?;
+        Ok(FormAnswer { status: response.status().as_u16(), body: read(response, ask).await?.to_vec() })
     }
 
     async fn answer(&self, ask: &DocumentRequest<'_>, response: Response) -> Result<Answer, FetchErrorKind> {

@@ -51,8 +51,11 @@ mod history_log;
 mod http;
 mod last_good;
 mod monotonic_time;
+mod observer;
 mod outbound;
+mod probe;
 mod progress;
+mod provider;
 mod proxy_url;
 mod redirect;
 mod slot;
@@ -75,8 +78,11 @@ pub use environment::{Environment, ResolveFuture, Resolver};
 pub use fetch_error::{DocumentKind, FetchError, FetchErrorKind};
 pub use guard::AddressRefusedError;
 pub use history::{HistoryError, InForce, KeyHistory, KeySeen, KeySetSeen, SeenFrom};
+pub use observer::{KeyChangeCause, KeyObserver, KeysChanged};
 pub use outbound::client_builder;
+pub use probe::{DocumentFound, DocumentProbe};
 pub use progress::Stage;
+pub use provider::{Form, FormAnswer};
 pub use proxy_url::ProxyUrl;
 pub use spec::{EntrySpec, FamilySpec, KeySource, NetworkRule, Specs};
 pub use status::{
@@ -84,7 +90,7 @@ pub use status::{
     SkippedKeyStatus, SourceKind,
 };
 pub use tls::{CertificateFault, CertificateRefusedError};
-pub use validate::EntryError;
+pub use validate::{EntryError, is_loopback};
 pub use view::EntryView;
 
 #[cfg(doctest)]

@@ -194,7 +194,10 @@ fn check_host(url: &Url, spec: &EntrySpec) -> Result<(), String> {
     Err("plain http goes to `localhost` and loopback addresses only".to_owned())
 }
 
-fn is_loopback(host: &Host<&str>) -> bool {
+/// Whether the host is this machine, so that plain http does not leave it: `localhost`, a name below
+/// it (RFC 6761 section 6.3), or a loopback address.
+#[must_use]
+pub fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => {
             let name = name.strip_suffix('.').unwrap_or(name);

@@ -1,5 +1,7 @@
 //! A token to try the rules on.
 
+use std::sync::Arc;
+
 use sts_claims::ClaimSet;
 use sts_types::{EntryName, UnixTime};
 
@@ -16,6 +18,8 @@ pub struct Case {
     pub resource: Vec<String>,
     /// The `scope` parameter.
     pub scope: Option<String>,
+    /// The keys of the groups that a directory says the account is in.
+    pub groups: Vec<Arc<str>>,
     /// The time of the decision.
     pub now: UnixTime,
 }

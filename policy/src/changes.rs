@@ -82,10 +82,11 @@ fn without_places(account: &AccountSpec, hasher: &mut impl std::hash::Hasher) {
         not_after,
         require_proof,
         actors,
+        external_login,
         identities,
     } = account;
     (name, id, display_name, enabled, teams, grants, default_api, ttl, not_before, not_after).hash(hasher);
-    (require_proof, actors).hash(hasher);
+    (require_proof, actors, external_login).hash(hasher);
     identities.len().hash(hasher);
     for identity in identities {
         let IdentitySpec {

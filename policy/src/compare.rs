@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::case::Case;
+use crate::membership::GroupsOfTest;
 use crate::resolve::RequestedNames;
 use crate::{Facts, Outcome, RuleSet};
 
@@ -54,7 +55,9 @@ impl RuleSet {
             client_is_account: false,
             lifetime: None,
         };
-        self.verdict_on(Facts { entry: &case.entry, claims: &case.claims, now: case.now }, &names)
+        let memberships = GroupsOfTest(&case.groups);
+        let facts = Facts { entry: &case.entry, claims: &case.claims, now: case.now, memberships: &memberships };
+        self.verdict_on(facts, &names)
     }
 
     /// As [`RuleSet::verdict`], for a request that came.
@@ -121,6 +124,7 @@ mod tests {
             audience: words(&["octo"]),
             resource: vec![],
             scope: None,
+            groups: vec![],
             now: NOW,
         }
     }

@@ -5,7 +5,9 @@ mod accounts;
 mod apis;
 mod broad;
 mod conditions;
+mod console;
 mod delegation;
+mod external;
 mod grants;
 mod interner;
 mod lints;
@@ -56,7 +58,11 @@ impl RuleSet {
         names::check(spec, &accounts, &mut findings);
         lints::entries(spec, &mut findings);
         delegation::check(spec, &accounts, &mut findings);
-        accounts.extend(accounts::compile(spec, &apis, &mut findings));
+        external::check_logins(spec, &accounts, &mut findings);
+        let console = console::compile(spec, &mut findings);
+        let (compiled, external) = accounts::compile(spec, &apis, &mut findings);
+        console::refuse_overlaps(spec, &console, &compiled, &mut findings);
+        accounts.extend(compiled);
         let entries = entries(spec, &accounts);
         let account_by_name = by_name(&accounts);
         let has_errors = findings.has_errors();
@@ -80,15 +86,19 @@ impl RuleSet {
             api_by_audience: apis.iter().enumerate().map(|(index, api)| (api.audience.clone(), index)).collect(),
             declared_scopes: apis.iter().flat_map(|api| api.scopes.iter().cloned()).collect(),
             apis,
+            external,
             accounts,
             account_by_name,
+            console,
             frame: Spec {
                 issuer: spec.issuer.clone(),
                 tokens: spec.tokens.clone(),
                 issuers: spec.issuers.clone(),
                 apis: spec.apis.clone(),
+                directories: spec.directories.clone(),
                 teams: Vec::new(),
                 accounts: Vec::new(),
+                console: spec.console.clone(),
                 faulty: crate::FaultyNames::default(),
             },
             guards: Some(Vec::new()),

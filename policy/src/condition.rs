@@ -131,6 +131,42 @@ impl Condition {
         !self.or_absent && self.tests.iter().any(|test| matches!(test, Test::AnyOf(any) if exact(any)))
     }
 
+    /// Whether the condition is met only by values that it lists without wildcards.
+    pub(crate) fn lists_exact_values(&self) -> bool {
+        let is_exact = |matcher: &Matcher| matcher.pattern().is_none_or(Pattern::is_exact);
+        let lists = |test: &Test| matches!(test, Test::AnyOf(any) if !any.is_empty() && any.iter().all(is_exact));
+        !self.or_absent && self.tests.iter().any(lists)
+    }
+
+    /// Whether the condition demands an answer of a yes-or-no claim, such as `ref_protected: "true"`.
+    /// One more accepted value would lift it.
+    pub(crate) fn is_guard(&self) -> bool {
+        let is_answer = |matcher: &Matcher| match matcher {
+            Matcher::Text(_) => matcher.exact_text().is_some_and(|text| matches!(text, "true" | "false")),
+            Matcher::Bool(_) => true,
+            Matcher::Number(_) => false,
+        };
+        let demands = |test: &Test| match test {
+            Test::AnyOf(values) | Test::AllOf(values) | Test::NoneOf(values) => {
+                !values.is_empty() && values.iter().all(is_answer)
+            }
+            Test::Regex(_) | Test::Present(_) => false,
+        };
+        !self.on_variable && self.tests.iter().any(demands)
+    }
+
+    /// The name of the claim. A pointer of one step counts as the claim's name. Empty for a condition on a
+    /// variable.
+    pub(crate) fn claim_name(&self) -> &str {
+        if self.on_variable {
+            return "";
+        }
+        match self.path.as_str().strip_prefix('/') {
+            Some(rest) if !rest.contains('/') => self.path.claim(),
+            _ => self.path.as_str(),
+        }
+    }
+
     /// A text that meets the first `any_of` that accepts one.
     pub(crate) fn example(&self) -> Option<String> {
         self.tests.iter().find_map(|test| match test {

@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use sts_claims::{ClaimPath, ClaimSet};
 use sts_types::{
-    AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Lifetime, Origin, ScopeSet, TeamName, UnixTime,
+    AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Lifetime, NamedGroup, Origin, ScopeSet,
+    TeamName, UnixTime,
 };
 
+use crate::external::GivenTeam;
+use crate::membership::Memberships;
 use crate::spec::Replay;
 
 /// A verified token, as policy sees it. Policy trusts these values; verification is the caller's
@@ -20,6 +23,8 @@ pub struct Facts<'a> {
     pub claims: &'a ClaimSet,
     /// The time of the decision.
     pub now: UnixTime,
+    /// What directories say of the accounts.
+    pub memberships: &'a dyn Memberships,
 }
 
 /// Account, target and scope of a request with every name resolved. [`crate::RuleSet::resolve`]
@@ -84,6 +89,8 @@ pub enum Outcome {
 pub struct Grant {
     /// The account of the identity that decided.
     pub account: Arc<GrantedAccount>,
+    /// The teams that groups give the account now, beside its own.
+    pub given_teams: Vec<GivenTeam>,
     /// The identity that decided. `None` for an API key.
     pub identity: Option<IdentityName>,
     /// The API's name.
@@ -103,6 +110,19 @@ pub struct Grant {
     pub requires_proof: bool,
 }
 
+impl Grant {
+    /// `groups` of the minted token: the account's own teams, then those that groups give it.
+    pub fn groups(&self) -> impl Iterator<Item = &TeamName> {
+        self.account.teams.iter().chain(self.given_teams.iter().map(|given| &given.team))
+    }
+
+    /// The groups that the ID token named, with the teams they give. They stay with the tokens that come
+    /// from this one.
+    pub fn named_groups(&self) -> impl Iterator<Item = NamedGroup> + '_ {
+        self.given_teams.iter().filter_map(GivenTeam::named_group)
+    }
+}
+
 /// The account part of a grant.
 #[derive(Clone, Debug)]
 pub struct GrantedAccount {
@@ -110,7 +130,7 @@ pub struct GrantedAccount {
     pub id: AccountId,
     /// The username.
     pub name: AccountName,
-    /// `groups` of the minted token.
+    /// Its own teams. Neither a directory nor a token changes them.
     pub teams: Vec<TeamName>,
 }
 

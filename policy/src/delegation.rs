@@ -145,7 +145,12 @@ mod tests {
         });
         let claims: ClaimSet = claims.as_object().unwrap().clone().into();
         let entry = EntryName::new("github").unwrap();
-        let facts = Facts { entry: &entry, claims: &claims, now: UnixTime::from_secs(1_790_000_000) };
+        let facts = Facts {
+            entry: &entry,
+            claims: &claims,
+            now: UnixTime::from_secs(1_790_000_000),
+            memberships: &crate::NoDirectory,
+        };
         let actor = rules().actor_of(&AccountId::new(subject).unwrap(), facts)?;
         Ok(format!("{}/{}", actor.account.id, actor.identity))
     }

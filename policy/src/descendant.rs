@@ -5,14 +5,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use sts_types::{AccountId, ApiName, Audience, EntryName, IdentityName, Lifetime, ScopeSet, UnixTime};
+use sts_types::{AccountId, ApiName, Audience, EntryName, IdentityName, Lifetime, NamedGroup, ScopeSet, UnixTime};
 
-use crate::account::Account;
 use crate::evaluate::{target, within};
+use crate::external::{Holdings, Named};
 use crate::finding::quoted;
 use crate::identity::ApiGrant;
 use crate::ruleset::{Provenance, RuleSet};
-use crate::{Diagnosis, Grant, Outcome, Refusal, Replay, Requested, RequestedAccount};
+use crate::{Diagnosis, Grant, Memberships, Outcome, Refusal, Replay, Requested, RequestedAccount};
 
 /// A token of ours in an exchange. Whether it and its ancestors are in force is the caller's duty.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,8 @@ pub struct ParentToken<'a> {
     pub root: Root<'a>,
     /// What the token and each ancestor are for.
     pub ancestors: &'a [AncestorLimit<'a>],
+    /// The groups that the ID token at its root named, with the teams that the token has by them.
+    pub named_groups: &'a [NamedGroup],
 }
 
 /// What an ancestor is for. A token that came from it has no other scopes for the same API.
@@ -66,7 +68,7 @@ pub enum Root<'a> {
 /// What a root grants today.
 struct RootGrants<'a> {
     index: usize,
-    account: &'a Account,
+    holdings: Holdings<'a>,
     grants: Cow<'a, [ApiGrant]>,
     identity: Option<IdentityName>,
     ttl: Option<Lifetime>,
@@ -75,57 +77,84 @@ struct RootGrants<'a> {
 impl RuleSet {
     /// Decides on a request that presents a token of ours.
     #[must_use]
-    pub fn decide_descendant(&self, parent: &ParentToken<'_>, requested: &Requested, now: UnixTime) -> Outcome {
-        match self.descendant(parent, requested, now) {
+    pub fn decide_descendant(
+        &self,
+        parent: &ParentToken<'_>,
+        requested: &Requested,
+        memberships: &dyn Memberships,
+        now: UnixTime,
+    ) -> Outcome {
+        match self.descendant(parent, requested, memberships, now) {
             Ok(grant) => Outcome::Granted(grant),
             Err(refusal) => Outcome::Refused(refusal),
         }
     }
 
-    fn descendant(&self, parent: &ParentToken<'_>, requested: &Requested, now: UnixTime) -> Result<Grant, Refusal> {
-        let root = self.root_grants(parent, now).ok_or(Refusal::NoIdentityMatched)?;
+    fn descendant(
+        &self,
+        parent: &ParentToken<'_>,
+        requested: &Requested,
+        memberships: &dyn Memberships,
+        now: UnixTime,
+    ) -> Result<Grant, Refusal> {
+        let root = self.root_grants(parent, memberships, now, now).ok_or(Refusal::NoIdentityMatched)?;
         match requested.account {
             RequestedAccount::Any => {}
             RequestedAccount::Known(named) if named == root.index => {}
             RequestedAccount::Known(_) | RequestedAccount::Nobody => return Err(Refusal::NoSuchAccount),
         }
-        let grant = self.limited(root.account, &root.grants, parent.ancestors, requested)?;
+        let account = root.holdings.account;
+        let grant = self.limited(&root.holdings, &root.grants, parent.ancestors, requested)?;
         within(&grant, requested)?;
         Ok(Grant {
-            account: Arc::clone(&root.account.granted),
+            account: Arc::clone(&account.granted),
+            given_teams: root.holdings.given_teams(),
             identity: root.identity,
             api: grant.name,
             audience: grant.audience,
             scopes: requested.scopes.clone().unwrap_or(grant.scopes),
-            lifetime: self.lifetime([root.ttl, root.account.terms.ttl], requested),
+            lifetime: self.lifetime([root.ttl, account.terms.ttl], requested),
             // Only ID tokens are used up.
             replay: Replay::Allow,
             copy_claims: Arc::default(),
-            requires_proof: root.account.terms.require_proof,
+            requires_proof: account.terms.require_proof,
         })
     }
 
-    /// What the root of `parent` grants. `None` if the rules do not support the token any more.
-    fn root_grants(&self, parent: &ParentToken<'_>, now: UnixTime) -> Option<RootGrants<'_>> {
+    /// What the root of `parent` grants if it is judged as of `at` and memberships as of `now`. `None` if
+    /// the rules do not support the token any more.
+    fn root_grants(
+        &self,
+        parent: &ParentToken<'_>,
+        memberships: &dyn Memberships,
+        at: UnixTime,
+        now: UnixTime,
+    ) -> Option<RootGrants<'_>> {
         match parent.root {
             Root::Identity { identity, entry } => {
                 let provenance = Provenance { account: parent.account, identity, entry, issued: parent.issued };
-                let (index, account, identity) = self.live_identity(&provenance, now)?;
+                let (index, account, identity) = self.live_identity(&provenance, at)?;
+                let entry = self.entry_by_name.get(entry);
+                let named = entry.map_or(Named::Nothing, |entry| Named::Earlier(*entry, parent.named_groups));
+                let holdings = self.holdings_by(account, named, memberships, now);
                 Some(RootGrants {
                     index,
-                    account,
-                    grants: Cow::Borrowed(&identity.terms.grants),
+                    grants: holdings.of_identity(identity),
+                    holdings,
                     identity: Some(identity.name.clone()),
                     ttl: identity.terms.ttl,
                 })
             }
             Root::ApiKey { scopes } => {
                 let (index, account) = self.account_of_id(parent.account)?;
-                let is_live = account.terms.window.is_live(parent.issued, now);
-                let grants = scopes.map_or(Cow::Borrowed(&account.terms.grants[..]), |scopes| {
-                    Cow::Owned(self.narrowed(&account.terms.grants, scopes))
-                });
-                is_live.then_some(RootGrants { index, account, grants, identity: None, ttl: None })
+                let is_live = account.terms.window.is_live(parent.issued, at);
+                let holdings = self.holdings_by(account, Named::Nothing, memberships, now);
+                let all = holdings.of_account();
+                let grants = match scopes {
+                    None => all,
+                    Some(scopes) => Cow::Owned(self.narrowed(&all, scopes)),
+                };
+                is_live.then_some(RootGrants { index, holdings, grants, identity: None, ttl: None })
             }
         }
     }
@@ -147,12 +176,12 @@ impl RuleSet {
     /// The grant for the requested API, without the scopes that an ancestor for the same API lacks.
     fn limited(
         &self,
-        account: &Account,
+        holdings: &Holdings<'_>,
         grants: &[ApiGrant],
         ancestors: &[AncestorLimit<'_>],
         requested: &Requested,
     ) -> Result<ApiGrant, Refusal> {
-        let grant = target(account, grants, requested)?;
+        let grant = target(holdings, grants, requested)?;
         let is_kept = |scope: &str| {
             ancestors.iter().filter(|limit| limit.is_for(grant)).all(|limit| limit.scopes.contains(scope))
         };
@@ -165,7 +194,14 @@ impl RuleSet {
 
     /// Explains why a request that presents a token of ours is refused, and what would end that.
     #[must_use]
-    pub fn diagnose_descendant(&self, parent: &ParentToken<'_>, requested: &Requested, refusal: Refusal) -> Diagnosis {
+    pub fn diagnose_descendant(
+        &self,
+        parent: &ParentToken<'_>,
+        requested: &Requested,
+        memberships: &dyn Memberships,
+        now: UnixTime,
+        refusal: Refusal,
+    ) -> Diagnosis {
         let id = parent.account;
         let Some((_, account)) = self.account_of_id(id) else {
             let cause = format!("the presented token is of account {}, which is gone", quoted(id.as_str()));
@@ -173,13 +209,15 @@ impl RuleSet {
         };
         let name = quoted(account.granted.name.as_str());
         // The time of the token itself, so that what ended since is named and not left out.
-        let root = self.root_grants(parent, parent.issued);
+        let root = self.root_grants(parent, memberships, parent.issued, now);
         let grants = root.as_ref().map_or(&[][..], |root| &root.grants);
         let apis = grants.iter().map(|grant| quoted(grant.name.as_str())).collect::<Vec<_>>().join(", ");
         let origin = match parent.root {
             Root::Identity { identity, .. } => format!("identity {} of account {name}", quoted(identity.as_str())),
             Root::ApiKey { .. } => format!("the API key of account {name}"),
         };
+        let lacking =
+            || root.as_ref().map_or_else(String::new, |root| self.lacking(&root.holdings, requested, memberships, now));
         let found = |cause: String| Diagnosis::new(refusal.reason(), cause);
         match refusal {
             Refusal::NoSuchAccount => {
@@ -194,15 +232,20 @@ impl RuleSet {
                     .expected(apis.clone())
                     .fix(format!("name one of {apis} in `audience`"))
             }
-            Refusal::TargetNotGranted => found(format!("{origin} does not grant the API that was asked for"))
-                .at("audience")
-                .expected(apis.clone())
-                .fix(format!("ask for one of {apis}")),
+            Refusal::TargetNotGranted => {
+                found(format!("{origin} does not grant the API that was asked for{}", lacking()))
+                    .at("audience")
+                    .expected(apis.clone())
+                    .fix(format!("ask for one of {apis}"))
+            }
             Refusal::ScopeNotGranted => {
-                let left = self.limited(account, grants, parent.ancestors, requested).map(|grant| grant.scopes);
-                let left = quoted(&left.unwrap_or_default().to_string());
+                let left = root
+                    .as_ref()
+                    .and_then(|root| self.limited(&root.holdings, &root.grants, parent.ancestors, requested).ok());
+                let left = quoted(&left.map(|grant| grant.scopes).unwrap_or_default().to_string());
                 let cause = format!(
-                    "a token that is exchanged for another of account {name} has no more scopes than that one and {origin}: {left}"
+                    "a token that is exchanged for another of account {name} has no more scopes than that one and {origin}: {left}{}",
+                    lacking()
                 );
                 found(cause)
                     .at("scope")
@@ -223,7 +266,7 @@ impl RuleSet {
 mod tests {
     use super::*;
     use crate::fixture::*;
-    use crate::{AccountSpec, RequestedNames};
+    use crate::{AccountSpec, NoDirectory, RequestedNames};
 
     /// `octo` may create and read at `deploy` and use `logs`, which has no scopes; its identity `reads` only reads.
     fn rules() -> RuleSet {
@@ -267,11 +310,11 @@ mod tests {
         };
         let reading = ScopeSet::parse("read").unwrap();
         let root = if of == "reading key" { Root::ApiKey { scopes: Some(&reading) } } else { root };
-        let parent = ParentToken { account: &account, issued: NOW, root, ancestors: &borrowed };
-        match rules.decide_descendant(&parent, &requested, NOW) {
+        let parent = ParentToken { account: &account, issued: NOW, root, ancestors: &borrowed, named_groups: &[] };
+        match rules.decide_descendant(&parent, &requested, &NoDirectory, NOW) {
             Outcome::Granted(grant) => Ok(format!("{} {}", grant.api, grant.scopes)),
             Outcome::Refused(refusal) => {
-                let diagnosis = rules.diagnose_descendant(&parent, &requested, refusal);
+                let diagnosis = rules.diagnose_descendant(&parent, &requested, &NoDirectory, NOW, refusal);
                 assert!(!diagnosis.cause.is_empty() && diagnosis.reason == refusal.reason(), "{diagnosis:?}");
                 Err(refusal)
             }

@@ -4,6 +4,7 @@ mod candidate;
 pub(crate) mod difference;
 mod entries;
 mod expression;
+mod external;
 mod hidden;
 mod mismatch;
 pub(crate) mod moment;

@@ -1,10 +1,13 @@
 //! The evaluator. The exchange and the trace (`explain.rs`) share this one implementation.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 use sts_claims::ClaimSet;
 use sts_types::Lifetime;
 
 use crate::account::Account;
+use crate::external::{GivenTeam, Holdings};
 use crate::identity::{ApiGrant, ConditionCache, EvaluationContext, Identity};
 use crate::index::{Candidates, IdentityPosition};
 use crate::ruleset::RuleSet;
@@ -14,12 +17,31 @@ use crate::{Facts, Grant, Outcome, Refusal, Requested, RequestedAccount, Request
 const FEW: usize = 16;
 
 /// The decision for one account: the identity, and its grant.
-#[derive(Clone, Copy)]
 pub(crate) struct Chosen<'a> {
     pub(crate) position: IdentityPosition,
     account: &'a Account,
     identity: &'a Identity,
-    grant: &'a ApiGrant,
+    grant: Covering<'a>,
+    given_teams: Vec<GivenTeam>,
+}
+
+/// A grant that covers a request.
+pub(crate) enum Covering<'a> {
+    /// The account's own. Neither a directory nor a token changes that.
+    Own(&'a ApiGrant),
+    /// Groups give a part of it. Boxed, because it is large and rare.
+    United(Box<ApiGrant>),
+}
+
+impl std::ops::Deref for Covering<'_> {
+    type Target = ApiGrant;
+
+    fn deref(&self) -> &ApiGrant {
+        match self {
+            Self::Own(grant) => grant,
+            Self::United(grant) => grant,
+        }
+    }
 }
 
 impl RuleSet {
@@ -42,7 +64,8 @@ impl RuleSet {
         memo: &'a ConditionCache,
     ) -> EvaluationContext<'a> {
         let entry = self.entry_by_name.get(facts.entry.as_str()).copied();
-        EvaluationContext { entry, entry_name: facts.entry, claims: facts.claims, variables, now: facts.now, memo }
+        let Facts { entry: entry_name, claims, now, memberships } = facts;
+        EvaluationContext { entry, entry_name, claims, variables, now, memo, memberships }
     }
 
     /// The values that the variables of the entry's template have in `iss`.
@@ -78,7 +101,7 @@ impl RuleSet {
     ) -> Result<Chosen<'a>, Refusal> {
         let all = account.identities.len();
         if all <= FEW {
-            return first_that_covers(
+            return self.first_that_covers(
                 account,
                 (0..all).map(|identity| IdentityPosition { account: index, identity }),
                 context,
@@ -86,7 +109,7 @@ impl RuleSet {
             );
         }
         let candidates = self.candidates(context).into_iter().filter(|candidate| candidate.account == index);
-        first_that_covers(account, candidates, context, requested)
+        self.first_that_covers(account, candidates, context, requested)
     }
 
     /// Searches all accounts. Exactly one must have an identity that matches and covers the
@@ -99,7 +122,7 @@ impl RuleSet {
             let Some(account) = of_account.first().and_then(|position| self.accounts.get(position.account)) else {
                 continue;
             };
-            match first_that_covers(account, of_account.iter().copied(), context, requested) {
+            match self.first_that_covers(account, of_account.iter().copied(), context, requested) {
                 Ok(_) if found.is_some() => return Err(Refusal::AmbiguousAccount),
                 Ok(chosen) => found = Some(chosen),
                 Err(other) => refusal = closest(refusal, other),
@@ -115,11 +138,12 @@ impl RuleSet {
     }
 
     pub(crate) fn grant(&self, chosen: Chosen<'_>, context: &EvaluationContext<'_>, requested: &Requested) -> Grant {
-        let Chosen { account, identity, grant, .. } = chosen;
+        let Chosen { account, identity, grant, given_teams, .. } = chosen;
         let lifetime = self.lifetime([identity.terms.ttl, account.terms.ttl], requested);
         let replay = context.entry.and_then(|entry| identity.rule(entry)).map(|rule| rule.replay).unwrap_or_default();
         Grant {
             account: account.granted.clone(),
+            given_teams,
             identity: Some(identity.name.clone()),
             api: grant.name.clone(),
             audience: grant.audience.clone(),
@@ -141,54 +165,64 @@ impl RuleSet {
         let account = self.accounts.get(position.account)?;
         Some((account, account.identities.get(position.identity)?))
     }
-}
 
-/// The first of `identities` that matches and covers the request. If some match but none covers it,
-/// the reason.
-fn first_that_covers<'a>(
-    account: &'a Account,
-    identities: impl Iterator<Item = IdentityPosition>,
-    context: &EvaluationContext<'_>,
-    requested: &Requested,
-) -> Result<Chosen<'a>, Refusal> {
-    let mut refusal = Refusal::NoIdentityMatched;
-    for position in identities {
-        let Some(identity) = account
-            .identities
-            .get(position.identity)
-            .filter(|identity| identity.matches(&account.terms.window, context))
-        else {
-            continue;
-        };
-        match cover(account, identity, requested) {
-            Ok(grant) => return Ok(Chosen { position, account, identity, grant }),
-            Err(other) => refusal = closest(refusal, other),
+    /// The first of `identities` that matches and covers the request. If some match but none covers it,
+    /// the reason.
+    fn first_that_covers<'a>(
+        &'a self,
+        account: &'a Account,
+        identities: impl Iterator<Item = IdentityPosition>,
+        context: &EvaluationContext<'_>,
+        requested: &Requested,
+    ) -> Result<Chosen<'a>, Refusal> {
+        let mut refusal = Refusal::NoIdentityMatched;
+        // Looked up for the first identity that matches: most identities match nothing.
+        let mut holdings = None;
+        for position in identities {
+            let Some(identity) = account
+                .identities
+                .get(position.identity)
+                .filter(|identity| identity.matches(&account.terms.window, context))
+            else {
+                continue;
+            };
+            let holdings = holdings.get_or_insert_with(|| self.holdings(account, context));
+            match cover(holdings, identity, requested) {
+                Ok(grant) => {
+                    let given_teams = holdings.given_teams();
+                    return Ok(Chosen { position, account, identity, grant, given_teams });
+                }
+                Err(other) => refusal = closest(refusal, other),
+            }
         }
+        Err(refusal)
     }
-    Err(refusal)
 }
 
 /// The grant of `identity` that covers the requested API and scopes.
 pub(crate) fn cover<'a>(
-    account: &Account,
+    holdings: &Holdings<'a>,
     identity: &'a Identity,
     requested: &Requested,
-) -> Result<&'a ApiGrant, Refusal> {
-    let grant = target(account, &identity.terms.grants, requested)?;
-    within(grant, requested)?;
+) -> Result<Covering<'a>, Refusal> {
+    let grant = match holdings.of_identity(identity) {
+        Cow::Borrowed(grants) => Covering::Own(target(holdings, grants, requested)?),
+        Cow::Owned(grants) => Covering::United(Box::new(target(holdings, &grants, requested)?.clone())),
+    };
+    within(&grant, requested)?;
     Ok(grant)
 }
 
 /// The one of `grants` for the requested API.
 pub(crate) fn target<'a>(
-    account: &Account,
+    holdings: &Holdings<'_>,
     grants: &'a [ApiGrant],
     requested: &Requested,
 ) -> Result<&'a ApiGrant, Refusal> {
     let api = match requested.target {
         RequestedTarget::Refused => return Err(Refusal::TargetNotGranted),
         RequestedTarget::Api(api) => api,
-        RequestedTarget::Default => account.terms.default_target.ok_or(Refusal::TargetRequired)?,
+        RequestedTarget::Default => holdings.default_target().ok_or(Refusal::TargetRequired)?,
     };
     grants.iter().find(|grant| grant.api == api).ok_or(Refusal::TargetNotGranted)
 }

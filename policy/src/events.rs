@@ -35,7 +35,35 @@ pub(crate) const WRITERS_EVENTS: [&str; 14] = [
     "public",
 ];
 
-/// The list of these events, as text for a trace.
+/// Events that strangers can cause, for trying rules. The last one stands for those of tomorrow, which
+/// a rule with a wildcard accepts.
+pub(crate) const STRANGERS_EVENTS: [&str; 23] = [
+    "pull_request_target",
+    "workflow_run",
+    "issue_comment",
+    "issues",
+    "pull_request",
+    "pull_request_review",
+    "pull_request_review_comment",
+    "pull_request_comment",
+    "discussion",
+    "discussion_comment",
+    "fork",
+    "watch",
+    "star",
+    "gollum",
+    "workflow_call",
+    "check_run",
+    "check_suite",
+    "status",
+    "dynamic",
+    "label",
+    "milestone",
+    "member",
+    "unknown_event",
+];
+
+/// The list of the events of writers, as text for a trace.
 pub(crate) fn expected() -> String {
     format!("one of \"{}\"", WRITERS_EVENTS.join("\", \""))
 }
@@ -48,5 +76,15 @@ pub(crate) fn is_writers<'a>(event: Option<sts_claims::Json<'_>>, subject: impl 
             event.elements().all(|element| element.as_str().is_some_and(|name| WRITERS_EVENTS.contains(&name)))
         }
         None => !subject().is_some_and(|subject| subject.ends_with(":pull_request")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_event_is_one_of_writers_and_of_strangers() {
+        assert!(STRANGERS_EVENTS.iter().all(|event| !WRITERS_EVENTS.contains(event)));
     }
 }

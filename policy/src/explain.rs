@@ -122,7 +122,7 @@ impl RuleSet {
             origin: identity.origin,
             conditions,
             matched,
-            covers: matched.then(|| cover(account, identity, requested).is_ok()),
+            covers: matched.then(|| cover(&self.holdings(account, context), identity, requested).is_ok()),
         })
     }
 }
@@ -145,7 +145,7 @@ mod tests {
             ("repo:octo-org/r0001:ref:refs/heads/dev", "a1"),
         ] {
             let claims = token(json!({ "sub": sub }));
-            let facts = Facts { entry: &entry("github"), claims: &claims, now: NOW };
+            let facts = Facts { entry: &entry("github"), claims: &claims, now: NOW, memberships: &crate::NoDirectory };
             let decision = rules.explain(facts, &ask(&rules, &[], ""));
             assert_eq!(decision.trace[0].account.as_str(), nearest, "{sub}");
             assert_eq!(decision.trace.len(), MOST_TRACED);

@@ -16,13 +16,15 @@ pub struct FaultyNames {
     pub issuers: FaultySet,
     /// Service accounts. Their grants are unknown.
     pub accounts: FaultySet,
+    /// Directories.
+    pub directories: FaultySet,
 }
 
 impl FaultyNames {
     /// Whether no name is faulty, so that no finding was suppressed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        [&self.teams, &self.apis, &self.issuers, &self.accounts].into_iter().all(FaultySet::is_empty)
+        [&self.teams, &self.apis, &self.issuers, &self.accounts, &self.directories].into_iter().all(FaultySet::is_empty)
     }
 }
 
@@ -36,7 +38,7 @@ pub struct FaultySet {
 }
 
 impl FaultySet {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         !self.every_name && self.names.is_empty() && self.misspelt.is_empty()
     }
 

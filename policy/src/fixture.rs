@@ -44,8 +44,10 @@ pub(crate) fn spec(accounts: Vec<AccountSpec>) -> Spec {
         },
         issuers: vec![issuer("github", GITHUB)],
         apis: vec![api("deploy", &["create", "read", "delete"]), api("logs", &[])],
+        directories: vec![],
         teams: vec![],
         accounts,
+        console: None,
         faulty: crate::FaultyNames::default(),
     }
 }
@@ -85,7 +87,35 @@ pub(crate) fn grant(api: &str, granted: &[&str]) -> GrantSpec {
 }
 
 pub(crate) fn team(name: &str, grants: Vec<GrantSpec>) -> TeamSpec {
-    TeamSpec { name: at(TeamName::new(name).unwrap()), display_name: None, grants }
+    TeamSpec { name: at(TeamName::new(name).unwrap()), display_name: None, grants, external_groups: vec![] }
+}
+
+/// A team with these grants. Each of these groups makes an account a member.
+pub(crate) fn external(name: &str, grants: Vec<GrantSpec>, groups: Vec<ExternalGroupSpec>) -> TeamSpec {
+    TeamSpec { external_groups: groups, ..team(name, grants) }
+}
+
+/// A group of the directory `corp`. Its key is its name in lower case.
+pub(crate) fn directory_group(group: &str) -> ExternalGroupSpec {
+    let (directory, key) = (at("corp".to_owned()), group.to_lowercase().into());
+    ExternalGroupSpec::Directory { directory, group: at(group.to_owned()), key }
+}
+
+pub(crate) fn token_group(issuer: &str, claim: &str, value: &str) -> ExternalGroupSpec {
+    let [issuer, claim, value] = [issuer, claim, value].map(|text| at(text.to_owned()));
+    ExternalGroupSpec::Token { issuer, claim, value }
+}
+
+/// `account` with a login in the directory `corp`.
+pub(crate) fn with_login(account: AccountSpec, login: &str) -> AccountSpec {
+    let (directory, name) = (at("corp".to_owned()), at(login.to_owned()));
+    let external_login = Some(ExternalLoginSpec { directory, name, key: login.to_lowercase() });
+    AccountSpec { external_login, ..account }
+}
+
+/// `spec` with the directory `corp`.
+pub(crate) fn with_directory(spec: Spec) -> Spec {
+    Spec { directories: vec![at(sts_types::DirectoryName::new("corp").unwrap())], ..spec }
 }
 
 /// An account with a grant of `create` and `read` for `deploy`.
@@ -103,6 +133,7 @@ pub(crate) fn account(name: &str, identities: Vec<IdentitySpec>) -> AccountSpec 
         not_after: None,
         require_proof: false,
         actors: vec![],
+        external_login: None,
         identities,
     }
 }
@@ -223,7 +254,7 @@ pub(crate) fn outcome(rules: &RuleSet, claims: &ClaimSet, requested: &Requested)
 
 pub(crate) fn outcome_of(rules: &RuleSet, of: &str, claims: &ClaimSet, requested: &Requested) -> String {
     let entry = entry(of);
-    let facts = Facts { entry: &entry, claims, now: NOW };
+    let facts = Facts { entry: &entry, claims, now: NOW, memberships: &NoDirectory };
     let in_short = |outcome: Outcome| match outcome {
         Outcome::Granted(grant) => {
             format!("{}/{}: {} [{}]", grant.account.name, grant.identity.unwrap(), grant.api, grant.scopes)

@@ -12,8 +12,9 @@ use sts_types::{ApiName, Audience, EntryName, IdentityName, Lifetime, Origin, Sc
 use crate::condition::Condition;
 use crate::diagnosis::difference::{self, Difference};
 use crate::diagnosis::moment::rfc3339;
+use crate::external::Narrowing;
 use crate::pattern::Pattern;
-use crate::{ConditionTrace, Preset, Replay, events};
+use crate::{ConditionTrace, Memberships, Preset, Replay, events};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
@@ -33,6 +34,8 @@ pub(crate) struct Terms {
     pub(crate) entries: Vec<EntryRule>,
     /// The account's grants, narrowed by the identity.
     pub(crate) grants: Vec<ApiGrant>,
+    /// What the identity leaves of any grants. `None` for all.
+    pub(crate) narrowing: Option<Box<Narrowing>>,
     pub(crate) ttl: Option<Lifetime>,
     pub(crate) copy_claims: Arc<[ClaimPath]>,
 }
@@ -92,6 +95,13 @@ pub(crate) struct ApiGrant {
     pub(crate) scopes: ScopeSet,
 }
 
+impl ApiGrant {
+    /// Whether it is for the built-in API, which is always the first.
+    pub(crate) fn is_of_built_in(&self) -> bool {
+        self.api == 0
+    }
+}
+
 /// Remembers which conditions hold for a token. Identities for one repository share most
 /// conditions, so each is evaluated only once.
 #[derive(Default)]
@@ -128,6 +138,7 @@ pub(crate) struct EvaluationContext<'a> {
     pub(crate) variables: &'a ClaimSet,
     pub(crate) now: UnixTime,
     pub(crate) memo: &'a ConditionCache,
+    pub(crate) memberships: &'a dyn Memberships,
 }
 
 impl<'a> EvaluationContext<'a> {
@@ -251,7 +262,7 @@ impl Identity {
     }
 
     /// Evaluates a check. Decisions, traces and distances all come here.
-    fn holds(&self, check: Check<'_>, context: &EvaluationContext<'_>) -> bool {
+    pub(crate) fn holds(&self, check: Check<'_>, context: &EvaluationContext<'_>) -> bool {
         let claims = context.claims;
         match check {
             Check::Issuer => context.entry.and_then(|entry| self.rule(entry)).is_some_and(|rule| rule.enabled),
@@ -311,11 +322,7 @@ impl Identity {
                     rule.and_then(|rule| rule.audience_hint(audience)),
                 )
             }
-            Check::Claim(condition) => {
-                let on = context.subject_of(condition);
-                let actual = on.find(&condition.path).map(bounded);
-                (condition.path.to_string(), condition.expected(), actual, condition.difference(on))
-            }
+            Check::Claim(condition) => return trace_condition(condition, context.subject_of(condition)),
             Check::Event => {
                 let hint =
                     remark("strangers can cause it; only an identity that names `event_name` accepts it".to_owned());
@@ -393,6 +400,20 @@ impl EntryRule {
         };
         let all = || self.audiences.iter().filter_map(near);
         all().find(|hint| hint.is_spelling).or(known.map(remark)).or_else(|| all().next())
+    }
+}
+
+/// Evaluates a condition on a claim, with the details for people.
+pub(crate) fn trace_condition(condition: &Condition, claims: &ClaimSet) -> ConditionTrace {
+    let holds = condition.holds(claims);
+    let hint = condition.difference(claims).filter(|_| !holds);
+    ConditionTrace {
+        on: condition.path.to_string(),
+        expected: condition.expected(),
+        actual: claims.find(&condition.path).map(bounded),
+        holds,
+        is_spelling: hint.as_ref().is_some_and(|hint| hint.is_spelling),
+        hint: hint.map(|hint| hint.text),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::identity::{ApiGrant, Identity};
 use crate::index::IdentityPosition;
 use crate::ruleset::RuleSet;
 use crate::{Preset, Spec};
+pub(crate) use relation::can_meet;
 use relation::{CommonToken, claims_of, meet, takes_all};
 
 /// Bound on the pairs of identities compared: some seconds of work in a policy built to be slow.
@@ -105,8 +106,12 @@ impl RuleSet {
             return;
         }
         if first.account == second.account {
+            // What groups may give later is narrowed, too.
+            let leaves_all = a.terms.narrowing.is_none()
+                || a.terms.narrowing == b.terms.narrowing
+                || self.possible_teams(a_account).is_empty();
             // Several earlier identities may shadow one; report it once.
-            if takes_all(a, b) && reported.insert((second.account, second.identity, usize::MAX)) {
+            if leaves_all && takes_all(a, b) && reported.insert((second.account, second.identity, usize::MAX)) {
                 found.shadowed.push(Shadowed {
                     account: b_account.granted.name.clone(),
                     identity: b.name.clone(),

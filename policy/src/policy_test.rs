@@ -5,12 +5,15 @@ mod token;
 use sts_types::{CheckCode, Origin, ScopeSet, UnixTime};
 
 use crate::finding::{did_you_mean, quoted};
+use crate::membership::GroupsOfTest;
 use crate::resolve::RequestedNames;
 use crate::text::{render, summary};
 use crate::{
     Case, Decision, Expectation, Facts, Finding, Grant, Outcome, Requested, RuleSet, Severity, Spec, TestSpec,
 };
 use token::Candidate;
+
+pub(crate) use token::set as set_claim;
 
 /// Bound on the policy tests that every proposed change is tried against.
 const MAX_GUARDS: usize = 1000;
@@ -55,7 +58,13 @@ pub fn run_test(rules: &RuleSet, spec: &Spec, test: &TestSpec, now: UnixTime) ->
     let audience = audience(test);
     let (request_names, requested) = request(rules, test, &audience)?;
     let evaluated = likely_token(rules, spec, test, &requested, now)?;
-    let facts = Facts { entry: &evaluated.candidate.entry, claims: &evaluated.candidate.claims, now };
+    let memberships = GroupsOfTest(&test.token.groups);
+    let facts = Facts {
+        entry: &evaluated.candidate.entry,
+        claims: &evaluated.candidate.claims,
+        now,
+        memberships: &memberships,
+    };
     let decision = rules.explain(facts, &requested);
     let verdict = summary(rules, facts, &request_names, &decision);
     let fails =
@@ -97,7 +106,8 @@ pub fn test_case(rules: &RuleSet, spec: &Spec, test: &TestSpec, now: UnixTime) -
     let Candidate { entry, claims, .. } = likely_token(rules, spec, test, &requested, now)?.candidate;
     let account = test.account.iter().map(|account| account.value.clone());
     let audience = test.audience.iter().cloned().chain(account).collect();
-    Ok(Case { entry, claims, audience, resource: test.resource.clone(), scope: test.scope.clone(), now })
+    let groups = test.token.groups.clone();
+    Ok(Case { entry, claims, groups, audience, resource: test.resource.clone(), scope: test.scope.clone(), now })
 }
 
 /// Picks the token that the author of a test probably means: one with the expected grant, or else
@@ -112,7 +122,10 @@ fn likely_token<'a>(
     let broken = |origin, message: String, help: Option<String>| TestFailure { origin, message, help, decision: None };
     let candidates =
         token::candidates(rules, spec, test).map_err(|error| broken(error.origin, error.message, error.help))?;
-    let evaluated = candidates.into_iter().map(|candidate| EvaluatedToken::new(rules, candidate, requested, now));
+    let evaluated = candidates.into_iter().map(|candidate| {
+        let memberships = GroupsOfTest(&test.token.groups);
+        EvaluatedToken::new(rules, candidate, requested, &memberships, now)
+    });
     let nearness = |evaluated: &EvaluatedToken<'_>| {
         (!evaluated.is_as_expected(test), evaluated.distance(), !evaluated.is_because_of(test))
     };
@@ -167,8 +180,14 @@ struct EvaluatedToken<'a> {
 }
 
 impl<'a> EvaluatedToken<'a> {
-    fn new(rules: &RuleSet, candidate: Candidate<'a>, requested: &Requested, now: UnixTime) -> Self {
-        let facts = Facts { entry: &candidate.entry, claims: &candidate.claims, now };
+    fn new(
+        rules: &RuleSet,
+        candidate: Candidate<'a>,
+        requested: &Requested,
+        memberships: &GroupsOfTest<'_>,
+        now: UnixTime,
+    ) -> Self {
+        let facts = Facts { entry: &candidate.entry, claims: &candidate.claims, now, memberships };
         let outcome = rules.decide(facts, requested);
         let conditions = match (&outcome, candidate.near) {
             (Outcome::Refused(refusal), Some(near)) if refusal.is_policy() => rules.conditions(near, facts),
@@ -290,7 +309,7 @@ mod tests {
         TestSpec {
             origin: Origin(1),
             name: "t".to_owned(),
-            token: TestTokenSpec { preset, claims },
+            token: TestTokenSpec { preset, claims, groups: vec![] },
             issuer: None,
             account: (!account.is_empty()).then(|| at(account.to_owned())),
             audience: vec![],

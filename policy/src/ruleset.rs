@@ -11,6 +11,8 @@ use sts_types::{
 
 use crate::account::{Account, Api};
 use crate::case::Case;
+use crate::console::ConsoleRules;
+use crate::external::ExternalTeams;
 use crate::identity::Identity;
 use crate::index::Index;
 use crate::{Finding, Spec};
@@ -30,9 +32,12 @@ pub struct RuleSet {
     pub(crate) api_by_name: HashMap<ApiName, usize>,
     pub(crate) api_by_audience: HashMap<Audience, usize>,
     pub(crate) declared_scopes: HashSet<Scope>,
+    pub(crate) external: ExternalTeams,
     pub(crate) accounts: Vec<Account>,
     /// Keyed by username and by id.
     pub(crate) account_by_name: HashMap<Arc<str>, usize>,
+    /// Who may sign in to the console.
+    pub(crate) console: ConsoleRules,
     /// The spec without teams and accounts. The diagnosis compiles a changed identity in it, to see
     /// what the change would do.
     pub(crate) frame: Spec,

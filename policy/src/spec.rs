@@ -4,9 +4,11 @@
 //! parses patterns and rejects rules that are too broad. Each value keeps its
 //! [`Origin`](sts_types::Origin), so that a finding points at its cause.
 
+use std::sync::Arc;
+
 use sts_types::{
-    AccountId, AccountName, ApiName, Audience, EntryName, IdentityName, Issuer, Issuers, Lifetime, Located, Origin,
-    Scope, TeamName, UnixTime,
+    AccountId, AccountName, ApiName, Audience, DirectoryName, EntryName, IdentityName, Issuer, Issuers, Lifetime,
+    Located, Origin, Scope, TeamName, UnixTime,
 };
 
 use crate::FaultyNames;
@@ -23,13 +25,31 @@ pub struct Spec {
     pub issuers: Vec<IssuerSpec>,
     /// `apis:`, in file order, without the built-in one.
     pub apis: Vec<ApiSpec>,
+    /// The names under `directories:`, in file order.
+    pub directories: Vec<Located<DirectoryName>>,
     /// `teams:` of every file.
     pub teams: Vec<TeamSpec>,
     /// `service_accounts:` of every file, in file order.
     pub accounts: Vec<AccountSpec>,
+    /// `console:`, if people sign in to the console at an OpenID provider.
+    pub console: Option<ConsoleSpec>,
     /// Names whose declaration has a reported fault, whether the fields above contain them or not.
     /// References to them are not reported again.
     pub faulty: FaultyNames,
+}
+
+/// Conditions on claims: the name or JSON pointer of each claim, and the condition on it.
+pub type ConditionSpecs = Vec<(Located<String>, ConditionSpec)>;
+
+/// Who may sign in to the console.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ConsoleSpec {
+    /// `iss` of the provider's ID tokens.
+    pub issuer: Located<Issuer>,
+    /// Who may change everything. `None` for nobody.
+    pub admin: Option<ConditionSpecs>,
+    /// Who may see everything. `None` for nobody else.
+    pub read: Option<ConditionSpecs>,
 }
 
 /// The part of `tokens:` that policy needs.
@@ -138,6 +158,43 @@ pub struct TeamSpec {
     pub display_name: Option<String>,
     /// Its grants.
     pub grants: Vec<GrantSpec>,
+    /// The groups that give it.
+    pub external_groups: Vec<ExternalGroupSpec>,
+}
+
+/// A group that gives a team to service accounts.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub enum ExternalGroupSpec {
+    /// A group of a directory. It gives the team to the accounts with a login in it.
+    Directory {
+        /// The directory's name.
+        directory: Located<String>,
+        /// The group as it is written.
+        group: Located<String>,
+        /// The same for all texts of one group.
+        key: Arc<str>,
+    },
+    /// A group that tokens of an issuer entry name. It gives the team to the account whose identity
+    /// accepts the token.
+    Token {
+        /// The entry's name.
+        issuer: Located<String>,
+        /// The name or JSON pointer of the claim.
+        claim: Located<String>,
+        /// The exact text of the group.
+        value: Located<String>,
+    },
+}
+
+/// The login of a service account in a directory.
+#[derive(Clone, Debug, PartialEq, Hash)]
+pub struct ExternalLoginSpec {
+    /// The directory's name.
+    pub directory: Located<String>,
+    /// The login as it is written.
+    pub name: Located<String>,
+    /// The same for equal logins: letter case does not count.
+    pub key: String,
 }
 
 /// A service account.
@@ -167,6 +224,8 @@ pub struct AccountSpec {
     pub require_proof: bool,
     /// `delegation.actors`: usernames or ids of the accounts that may act for it.
     pub actors: Vec<Located<String>>,
+    /// Its login in a directory.
+    pub external_login: Option<ExternalLoginSpec>,
     /// Its identities, in file order.
     pub identities: Vec<IdentitySpec>,
 }
@@ -185,7 +244,7 @@ pub struct IdentitySpec {
     /// Audiences to accept in place of the entry's; empty if absent.
     pub audience: Vec<Located<Audience>>,
     /// `claims:`: the name or JSON pointer of a claim, and the condition on it.
-    pub claims: Vec<(Located<String>, ConditionSpec)>,
+    pub claims: ConditionSpecs,
     /// The short rule of a platform (`github: {...}`).
     pub short_rule: Option<ShortRuleSpec>,
     /// Narrows the account's grants to these scopes, in every API.
@@ -298,6 +357,8 @@ pub struct TestTokenSpec {
     pub preset: Option<Located<String>>,
     /// Claims that replace or extend the sample's.
     pub claims: serde_json::Map<String, serde_json::Value>,
+    /// The keys of the groups that its `groups` names, as if a directory said so of the account.
+    pub groups: Vec<Arc<str>>,
 }
 
 /// What a policy test expects.

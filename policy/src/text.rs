@@ -87,7 +87,7 @@ mod tests {
         let audience = words(names);
         let asked = RequestedNames { audience: &audience, scope: Some(scope), ..RequestedNames::default() };
         let (entry, claims) = (entry("github"), token(changes));
-        let facts = Facts { entry: &entry, claims: &claims, now: NOW };
+        let facts = Facts { entry: &entry, claims: &claims, now: NOW, memberships: &crate::NoDirectory };
         let decision = rules.explain(facts, &rules.resolve(&asked).unwrap());
         (summary(&rules, facts, &asked, &decision), decision)
     }

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use sts_config::{AbsentSecrets, CrateSpecs};
 use sts_jose::{Algorithm, OsEntropy, Signer as _, SigningKey, VerifyingKey};
-use sts_keyring::{Keyring, KeyringSpec};
-use sts_policy::{Requested, RequestedNames, RuleSet};
+use sts_keyring::{KeyStoreSpec, Keyring, KeyringSpec};
+use sts_policy::{NoDirectory, Requested, RequestedNames, RuleSet};
 use sts_service::Parameters;
 use sts_store::contract::{AlertLog, ManualClock};
 use sts_store::{Ledger as _, TokenRecord};
@@ -196,13 +196,15 @@ impl Exchange {
             lifetime: None,
         };
         let requested = rules.resolve(&asked).unwrap();
+        let keys = directory.path().join("keys");
         let keyring = KeyringSpec {
-            directory: directory.path().join("keys"),
+            store: KeyStoreSpec::Directory(keys.clone()),
+            device: None,
             algorithms: vec![Algorithm::ES256],
             rotate_every: None,
             max_ttl: 3600,
         };
-        let keyring = Keyring::open(keyring, &OsEntropy, NOW).unwrap();
+        let keyring = Keyring::in_directory(keyring, &keys, &OsEntropy, NOW).unwrap();
         let seal = Arc::new(keyring.seal());
         let store = directory.path().join("store.redb");
         let ledger =
@@ -251,7 +253,7 @@ impl Exchange {
             "verify a token that came before" => drop(self.remembered()),
             "decide" => {
                 let verified = self.remembered();
-                let decided = self.rules.decide(verified.facts(NOW), &self.requested);
+                let decided = self.rules.decide(verified.facts(&NoDirectory, NOW), &self.requested);
                 assert!(matches!(decided, sts_policy::Outcome::Granted(_)));
             }
             "decide and mint" => drop(self.mint()),
@@ -279,7 +281,7 @@ impl Exchange {
     }
 
     fn mint(&self) -> sts_token::MintedToken {
-        let authorized = self.remembered().authorize(&self.rules, &self.requested, NOW);
+        let authorized = self.remembered().authorize(&self.rules, &NoDirectory, &self.requested, NOW);
         let Ok(authorized) = authorized else { panic!("not authorized") };
         let signer = self.keyring.signer(Algorithm::ES256, NOW).unwrap();
         let minted = authorized

@@ -53,6 +53,7 @@ fn cache(entries: usize) -> JwksCache {
         resolver: None,
         user_agent: "bench".to_owned(),
         ignored_proxies: Vec::new(),
+        observer: None,
     };
     JwksCache::new((0..entries).map(spec).collect::<Vec<_>>(), environment).expect("a cache")
 }

@@ -12,13 +12,15 @@
     reason = "a bench measures real time, prints it, and has nobody to report a failure to"
 )]
 
+mod connection;
 mod traffic;
 
 use std::time::{Duration, Instant};
 
+use connection::percentile;
 use serde_json::{Value, json};
 use sts_testkit::{Algorithm, Config, Forge, Key, RedisServer, Request, Response, Server, Site, Sts, now};
-use traffic::{percentile, traffic};
+use traffic::traffic;
 
 const STS: Sts = Sts(env!("CARGO_BIN_EXE_sts"));
 const ISSUER: &str = "https://token.actions.githubusercontent.com";

@@ -9,8 +9,8 @@ use divan::{Bencher, black_box};
 use serde_json::json;
 use sts_claims::ClaimSet;
 use sts_policy::{
-    AccountSpec, ApiSpec, ConditionSpec, Facts, GrantSpec, IdentitySpec, IssuerSpec, KnownIssuer, Preset, PresetSource,
-    Replay, RequestedNames, RuleSet, ScalarSpec, Spec, TokensSpec,
+    AccountSpec, ApiSpec, ConditionSpec, Facts, GrantSpec, IdentitySpec, IssuerSpec, KnownIssuer, NoDirectory, Preset,
+    PresetSource, Replay, RequestedNames, RuleSet, ScalarSpec, Spec, TokensSpec,
 };
 use sts_types::{
     AccountName, ApiName, Audience, EntryName, IdentityName, Issuer, Lifetime, Located, Origin, Scope, UnixTime,
@@ -99,6 +99,7 @@ fn account(kind: Kind, n: usize) -> AccountSpec {
         not_after: None,
         require_proof: false,
         actors: vec![],
+        external_login: None,
         identities: vec![identity(kind, n)],
     }
 }
@@ -134,8 +135,10 @@ fn spec(kind: Kind, identities: usize) -> Spec {
             display_name: None,
             scopes: vec![at(Scope::new("read").expect("a scope"))],
         }],
+        directories: vec![],
         teams: vec![],
         accounts: (0..identities).map(|n| account(kind, n)).collect(),
+        console: None,
         faulty: Default::default(),
     }
 }
@@ -174,7 +177,8 @@ fn decide(bencher: Bencher<'_, '_>, kind: Kind, identities: usize, busy: usize) 
     let requested = rules.resolve(&RequestedNames::default()).expect("a request");
     let now = UnixTime::from_secs(1_790_000_000);
     let decide = |claims: &ClaimSet| {
-        let outcome = rules.decide(Facts { entry: &entry, claims, now }, black_box(&requested));
+        let outcome =
+            rules.decide(Facts { entry: &entry, claims, now, memberships: &NoDirectory }, black_box(&requested));
         assert!(matches!(outcome, sts_policy::Outcome::Granted(_)));
         outcome
     };
@@ -222,7 +226,9 @@ fn explain_a_refusal(bencher: Bencher<'_, '_>, identities: usize) {
     let requested = rules.resolve(&RequestedNames::default()).expect("a request");
     let claims = token(Kind::Exact, identities + 1);
     let now = UnixTime::from_secs(1_790_000_000);
-    bencher.bench_local(|| rules.explain(Facts { entry: &entry, claims: &claims, now }, black_box(&requested)));
+    bencher.bench_local(|| {
+        rules.explain(Facts { entry: &entry, claims: &claims, now, memberships: &NoDirectory }, black_box(&requested))
+    });
 }
 
 #[divan::bench(args = [1_000, 100_000], sample_count = 3)]

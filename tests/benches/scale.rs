@@ -12,14 +12,16 @@
     reason = "a bench measures real time, prints it, and has nobody to report a failure to"
 )]
 
+mod connection;
 mod traffic;
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use connection::percentile;
 use serde_json::json;
 use sts_testkit::{Algorithm, Config, Forge, Key, Server, Site, Sts, now};
-use traffic::{percentile, traffic};
+use traffic::traffic;
 
 const STS: Sts = Sts(env!("CARGO_BIN_EXE_sts"));
 const ISSUER: &str = "https://token.actions.githubusercontent.com";

@@ -12,13 +12,15 @@
     reason = "a bench measures real time, prints it, and has nobody to report a failure to"
 )]
 
+mod connection;
 mod traffic;
 
 use std::time::Duration;
 
+use connection::{Connection, percentile};
 use serde_json::json;
 use sts_testkit::{Algorithm, Config, FakeIssuer, Forge, Key, Server, Sts, now};
-use traffic::{Connection, percentile, traffic};
+use traffic::traffic;
 
 const CALM: Duration = Duration::from_secs(5);
 const UNKNOWN: usize = 1000;

@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use serde_json::{Value, json};
-use sts_testkit::{Request, Response, Server, send};
+use sts_testkit::{Request, Response, Server, free_address, send};
 
 fn admin(request: Request) -> Response {
     send(WORLD.admin(), &request)
@@ -259,8 +259,7 @@ fn without_a_server_the_commands_open_the_store_and_beside_one_they_ask_it() {
 
 #[test]
 fn the_commands_find_the_running_server_by_its_configuration() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = world().with("admin/listen", format!("127.0.0.1:{port}"));
+    let config = world().with("admin/listen", free_address().to_string());
     let server = Server::start_in(STS, world_site(&config));
     let access = server.token(&token("svc:octo"), &[]);
     let run = |arguments: &[&str]| STS.run(server.site().root(), arguments);
@@ -280,5 +279,38 @@ fn usage_errors_end_with_2() {
         assert!(!finished.stderr.is_empty());
     }
     STS.run(site.root(), &["--help"]).ended(0);
-    STS.run(site.root(), &["--version"]).ended(0);
+    let version = STS.run(site.root(), &["--version"]).ended(0).stdout;
+    assert!(version.starts_with(&format!("sts {}", env!("CARGO_PKG_VERSION"))), "{version}");
+}
+
+#[test]
+fn every_command_is_in_the_completions_of_each_shell_and_in_the_manual() {
+    let site = sts_testkit::Site::new();
+    let help = STS.run(site.root(), &["--help"]).ended(0).stdout;
+    let (_, commands) = help.split_once("Commands:").unwrap();
+    let commands: Vec<&str> = commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next()).collect();
+    let is_command = |name: &&str| !name.is_empty() && *name != "help" && !name.starts_with('-');
+    let commands: Vec<&str> = commands.into_iter().filter(is_command).collect();
+    assert!(commands.contains(&"serve") && commands.contains(&"tokens"), "{commands:?}");
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = STS.run(site.root(), &["completions", shell]).ended(0).stdout;
+        for command in &commands {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+    let bash = STS.run(site.root(), &["completions", "bash"]).ended(0).stdout;
+    site.write("sts.bash", bash);
+    let asked = "source ./sts.bash; COMP_WORDS=(sts tok); COMP_CWORD=1; _sts sts tok sts; echo \"${COMPREPLY[@]}\"";
+    let completed = std::process::Command::new("bash").args(["-c", asked]).current_dir(site.root()).output().unwrap();
+    assert_eq!(String::from_utf8(completed.stdout).unwrap().trim(), "tokens");
+
+    std::fs::create_dir(site.path("man")).unwrap();
+    STS.run(site.root(), &["man", "man"]).ended(0);
+    for command in commands {
+        let page = String::from_utf8(site.read(&format!("man/sts-{command}.1"))).unwrap();
+        assert!(page.contains(".SH NAME"), "{page}");
+    }
+    assert!(site.path("man/sts.1").exists());
+    let finished = STS.run(site.root(), &["man", "missing"]).ended(1);
+    assert!(finished.stderr.contains("missing"), "{}", finished.stderr);
 }

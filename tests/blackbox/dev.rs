@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use serde_json::Value;
-use sts_testkit::{Finished, Server, Site, now};
+use sts_testkit::{Finished, Server, Site, WebClient, now};
 
 #[test]
 fn dev_once_shows_one_worked_exchange_without_any_configuration() {
@@ -58,8 +58,11 @@ fn the_client_fails_with_1_when_refused_and_2_on_usage_and_prints_no_token() {
     let plain =
         STS.run_in(server.site().root(), &["exchange", "--url", "http://sts.example.com"], &[("STS_ID_TOKEN", "x")]);
     plain.ended(2);
-    let nobody =
-        STS.run_in(server.site().root(), &["exchange", "--url", "http://127.0.0.1:1"], &[("STS_ID_TOKEN", "x")]);
+    let nobody = STS.run_in(
+        server.site().root(),
+        &["exchange", "--url", "http://127.0.0.1:1", "--timeout", "1"],
+        &[("STS_ID_TOKEN", "x")],
+    );
     nobody.ended(1);
 }
 
@@ -96,6 +99,8 @@ fn fld54_the_lines_that_dev_prints_work_for_every_platform_and_show_a_refusal_wi
     let output = String::from_utf8(run.stdout).unwrap() + &String::from_utf8(run.stderr).unwrap();
     assert!(output.contains("\"active\":true"), "{output}");
     assert!(output.contains("not_authorized") && output.contains("event_name"), "{output}");
+    // The last line prints another link into the console.
+    assert!(output.trim_end().lines().last().unwrap().contains("/console/link?code="), "{output}");
     // Each of the three platforms' clients printed one of our access tokens.
     assert_eq!(
         output.lines().filter(|line| line.starts_with("ey") && line.matches('.').count() == 2).count(),
@@ -104,6 +109,22 @@ fn fld54_the_lines_that_dev_prints_work_for_every_platform_and_show_a_refusal_wi
     );
     let once = STS.run(site.root(), &["dev", "--once"]).ended(0);
     assert!(!once.stdout.contains("Try it yourself") && !once.stdout.contains("curl"), "{}", once.stdout);
+}
+
+#[test]
+fn dev_prints_a_link_into_a_console_that_has_something_to_show() {
+    let site = Site::new();
+    let dev = Dev::start(&site);
+    let printed = dev.1.text();
+    let link = printed.lines().find_map(|line| line.strip_prefix("#   ").filter(|rest| rest.contains("/console/link")));
+    let link = link.unwrap_or_else(|| panic!("{printed}"));
+    let (origin, _) = link.split_once("/console/").unwrap();
+    let mut person = WebClient::new(origin.strip_prefix("http://").unwrap().parse().unwrap());
+    assert_eq!(person.open_link(link).status, 303);
+    assert_eq!(person.get("/console/").status, 200);
+    // The decisions of the samples were printed before the lines to try, not among them.
+    let (before, after) = printed.split_once("Try it yourself").unwrap();
+    assert!(before.contains("octo-pod") && !after.contains("\"decision\""), "{printed}");
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn c125_no_token_secret_or_key_reaches_any_output() {
 #[test]
 fn c022_c047_c124_hostile_text_stays_on_one_line_escaped_and_bounded() {
     let server = Server::start_in(STS, world_site(&world().with("log/claims", false)));
-    let before = server.lines().all().len();
+    let before = lines_of_start(&server);
     let hostile = "svc:\u{202e}x\u{2028}{\"event\":\"decision\"}";
     let long = format!("svc:{}", "y".repeat(1000));
     let responses = [
@@ -186,10 +186,16 @@ fn c022_c047_c124_hostile_text_stays_on_one_line_escaped_and_bounded() {
     }
 }
 
+/// How many lines there are when the server has told of its start on both streams.
+fn lines_of_start(server: &Server) -> usize {
+    server.lines().wait("the start", |line| line.contains("\"server_started\"").then_some(()));
+    server.lines().all().len()
+}
+
 #[test]
 fn c124_nonsense_on_a_connection_is_no_line_of_the_log() {
     let server = Server::start_in(STS, world_site(&world()));
-    let before = server.lines().all().len();
+    let before = lines_of_start(&server);
     for _ in 0..20 {
         let _ = sts_testkit::send_raw(server.public(), b"nonsense\r\n\r\n");
         let _ = sts_testkit::send_raw(server.public(), b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n");
@@ -197,13 +203,4 @@ fn c124_nonsense_on_a_connection_is_no_line_of_the_log() {
     let response = server.exchange("x", &[]);
     let _ = event(&server, &response);
     assert_eq!(server.lines().all().len() - before, 1, "{}", server.lines().text());
-}
-
-#[test]
-fn the_text_format_has_one_line_too() {
-    let server = Server::start_in(STS, world_site(&world().with("log", json!({ "format": "text" }))));
-    let response = server.exchange(&token("svc:octo"), &[]);
-    let id = response.header("x-request-id").unwrap().to_owned();
-    let line = server.lines().wait("the event", |line| line.contains(&id).then(|| line.to_owned()));
-    assert!(line.contains("decision granted") && line.contains("octo"), "{line}");
 }

@@ -225,7 +225,7 @@ fn c160_c080_a_key_of_a_disabled_account_gets_nothing_on_any_replica_at_once() {
     assert_ne!(ask(&replicas[0]).status, 200);
     sts_testkit::until("the other replica refuses", || ask(&replicas[1]).status != 200);
     assert!(replicas.iter().all(|server| server.introspect("deploy", DEPLOY_SECRET, &access)["active"] == false));
-    // Whoever has the right key is told no more than that the rules refuse.
+    // A caller with the right key is told no more than that the rules refuse.
     assert_eq!(reason_of(&ask(&replicas[0])), "not_authorized");
     replicas[0].cli(&["enable", "bot"]).ended(0);
     sts_testkit::until("the other replica grants again", || ask(&replicas[1]).status == 200);

@@ -249,7 +249,7 @@ fn tx13_c056_a_may_act_of_a_shape_that_nobody_can_fit_lets_nobody_act() {
         let response = GRANTS.exchange(&subject, &[("actor_token", &robot), ("actor_token_type", ID_TOKEN)]);
         assert_eq!(reason_of(&response), "not_authorized", "{may_act}");
     }
-    // Members that the actor's token has are fitted whole, of whatever type they are.
+    // Members that the actor's token has are fitted whole, of any type.
     let nested = json!({ "groups": ["a", "b"], "n": 1 });
     for (own, wanted, expected) in [
         (nested.clone(), nested.clone(), "granted"),

@@ -5,7 +5,7 @@
 use crate::support::*;
 use serde_json::{Value, json};
 use std::net::TcpListener;
-use sts_testkit::{Algorithm, Config, FakeIssuer, Finished, Forge, Key, Page, Server, Site, corpus_file};
+use sts_testkit::{Algorithm, Config, FakeIssuer, Finished, Forge, Key, Page, Server, Site, corpus_file, free_address};
 
 fn es256(kid: &str) -> Key {
     Key::new(Algorithm::ES256, kid)
@@ -175,13 +175,13 @@ fn fld20_a_proxy_in_the_environment_is_warned_of_and_one_in_the_configuration_is
 fn exchange(url: &str, more: &[&str]) -> Finished {
     let site = Site::new();
     site.write("ca.crt", std::fs::read(corpus_file("tls/server.crt")).unwrap());
-    let arguments = [&["exchange", "--url", url], more].concat();
+    let arguments = [&["exchange", "--url", url, "--timeout", "1"], more].concat();
     STS.run_in(site.root(), &arguments, &[("STS_ID_TOKEN", "x.y.z"), ("NO_PROXY", "*")]).ended(1)
 }
 
 #[test]
 fn fld47_the_client_tells_dns_refused_plain_http_and_certificates_apart() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = free_address();
     let plain = FakeIssuer::start(&Key::set(&[]));
     plain.page("/token", Page::redirect("https://elsewhere.example/token"));
     let site = world_site(&world().with("tls", json!({ "cert_file": "tls.crt", "key_file": "tls.key" })));

@@ -26,7 +26,7 @@ fn operations(server: &Server) -> (Vec<Operation>, Vec<Operation>) {
             let operation_found = Operation {
                 method: method.to_uppercase(),
                 path: filled.collect::<Vec<_>>().join("/"),
-                is_read: method == "get" || path.ends_with("/evaluate"),
+                is_read: method == "get" || path.ends_with("/evaluate") || path.ends_with("/admissions"),
             };
             if operation["security"].to_string().contains("admin") {
                 found.0.push(operation_found);
@@ -54,8 +54,8 @@ impl Operation {
     }
 }
 
-/// Whatever is not the admin token or a live token of ours for administration, as the value of the
-/// header `Authorization`.
+/// Values of the header `Authorization` that are neither the admin token nor a live token of ours for
+/// administration.
 fn strangers(server: &Server) -> Vec<(String, String)> {
     let own = |subject: &str| server.token(&token(subject), &[]);
     let (admin, root, reader) = (server.admin_token(), own("svc:root"), own("svc:reader"));

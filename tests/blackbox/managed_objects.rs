@@ -283,7 +283,16 @@ fn an_object_of_a_file_is_shown_and_is_read_only() {
     let object = shown.json();
     assert_eq!((&object["source"], &object["spec"]["id"]), (&json!("file"), &json!(OCTO_ID)));
     assert_eq!(object["spec"]["identities"].as_array().unwrap().len(), 4);
-    assert!(object["file"].as_str().unwrap().contains("sts.yaml"), "{object}");
+    let file = server.site().read("sts.yaml");
+    let line = object["line"].as_u64().unwrap() as usize;
+    let named = String::from_utf8(file).unwrap().lines().nth(line - 1).unwrap().trim().to_owned();
+    assert!(named.starts_with("octo:") || named.starts_with("\"octo\":"), "{line}: {named}");
+    let place = format!("sts.yaml:{line}");
+    assert!(format!("{}:{line}", object["file"].as_str().unwrap()).ends_with(&place), "{object}");
+    let told = server.cli(&["get", "service-accounts", "octo"]);
+    assert!(told.stdout.contains(&place), "{}", told.stdout);
+    let page = sts_testkit::WebClient::signed_in(&server).get("/console/service-accounts/octo").text();
+    assert!(page.contains(&format!("{place}</bdi>")), "{page}");
     let tag = etag(&shown);
     for (method, body) in [
         ("PUT", Some(json!({ "spec": {} }))),
@@ -479,4 +488,24 @@ fn the_effective_configuration_and_the_health_are_told_without_secrets() {
     }
     let health = get(&server, "/admin/v1/health").json();
     assert_eq!((&health["ready"], &health["store"]), (&json!(true), &json!("ok")), "{health}");
+}
+
+#[test]
+fn rv04_a_managed_api_hears_of_the_store_and_not_of_its_secret_while_nobody_could_read_it() {
+    let redis = RedisServer::start();
+    let keys = Site::new();
+    let config =
+        shared_world(&redis, &keys).with("store/timeout", "500ms").with("manage/kinds", json!(["apis", "teams"]));
+    let server = Server::start_in(STS, world_site(&config));
+    let spec = json!({ "audience": "https://new.example.com", "scopes": ["read"], "introspection_secret_file": "deploy.secret" });
+    assert_eq!(create(&server, "apis", "new", spec).status, 201);
+    let ask = || Request::post_form("/introspect", &[("token", "x")]).basic("new", DEPLOY_SECRET);
+    assert_eq!(server.send(&ask()).status, 200);
+    redis.signal("STOP");
+    let server = server.crash_and_restart();
+    refused(&server.send(&ask()), 503, "temporarily_unavailable", "store_unavailable");
+    redis.signal("CONT");
+    until("the objects are read", || server.send(&ask()).status == 200);
+    let wrong = Request::post_form("/introspect", &[("token", "x")]).basic("new", "wrong");
+    assert_eq!(server.send(&wrong).status, 401);
 }

@@ -49,6 +49,7 @@ fn md04_sb07_every_member_is_one_that_a_test_probes() {
         "jwks_uri",
         "id_token_signing_alg_values_supported",
         "subject_types_supported",
+        "claims_supported",
         "revocation_endpoint",
         "revocation_endpoint_auth_methods_supported",
         "introspection_endpoint",
@@ -56,12 +57,20 @@ fn md04_sb07_every_member_is_one_that_a_test_probes() {
         "introspection_signing_alg_values_supported",
     ];
     assert_eq!(names, probed.into_iter().collect());
-    // There is nothing to authorize, and one `sub` for everybody.
-    assert_eq!(listed(&document, "response_types_supported"), set(&["none"]));
+    // What AWS IAM demands of an issuer that it federates with, and one `sub` for everybody.
+    assert_eq!(listed(&document, "response_types_supported"), set(&["id_token"]));
     assert_eq!(listed(&document, "subject_types_supported"), set(&["public"]));
     let published = GRANTS.jwks();
     let algorithms = published["keys"].as_array().unwrap().iter().map(|key| key["alg"].as_str().unwrap().to_owned());
     assert_eq!(algorithms.collect::<BTreeSet<_>>(), listed(&document, "id_token_signing_alg_values_supported"));
+}
+
+#[test]
+fn md04_every_claim_that_is_listed_is_in_every_token() {
+    let claims = payload(&GRANTS.token(&token("svc:octo"), &[]));
+    for name in listed(&document(&GRANTS), "claims_supported") {
+        assert!(claims.get(&name).is_some(), "{name} is listed, and a token has {claims}");
+    }
 }
 
 #[test]

@@ -2,7 +2,13 @@
 
 use crate::support::*;
 use serde_json::{Value, json};
-use sts_testkit::{Algorithm, Config, Exposition, FakeIssuer, Forge, Key, Page, Request, Server, send, until};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+use sts_testkit::{
+    Algorithm, Config, Exposition, FakeIssuer, Forge, Key, Page, RedisServer, Request, Server, free_address, send,
+    until,
+};
 
 fn metrics(server: &Server) -> Exposition {
     let response = send(server.admin(), &Request::get("/metrics"));
@@ -219,4 +225,114 @@ fn c107_a_proxy_is_warned_of_at_the_start_and_its_credentials_are_nowhere() {
         server.cli(&["issuers", "show", "far", "--json"]).ended(0).stdout,
     ];
     assert!(everything.iter().all(|text| !text.contains("hunter2") && text.contains("far")), "{everything:?}");
+}
+
+#[test]
+fn the_metrics_have_a_listener_of_their_own_which_serves_nothing_else() {
+    let address = free_address();
+    let server = Server::start_in(STS, world_site(&world().with("metrics/listen", address.to_string())));
+    let served = send(address, &Request::get("/metrics").header("Host", "sts-metrics.monitoring.svc"));
+    assert_eq!(served.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let alone = Exposition::parse(&served.text());
+    assert_eq!(alone.value("sts_store_ready", &[]), Some(1.0));
+    assert_eq!(alone.value("sts_config_stale", &[]), metrics(&server).value("sts_config_stale", &[]));
+    for path in ["/readyz", "/admin/v1/tokens", "/openapi.json", "/console/", "/token", "/"] {
+        assert_eq!(send(address, &Request::get(path)).status, 404, "{path}");
+    }
+    refused(&send(address, &Request::post_form("/metrics", &[])), 405, "invalid_request", "method_not_allowed");
+    let (code, _) = server.terminate();
+    assert_eq!(code, Some(0));
+    // It needs a port of its own.
+    let shared = world().with("metrics/listen", "127.0.0.1:9090").without("admin/listen");
+    assert!(STS.run(world_site(&shared).root(), &["check"]).ended(2).stderr.contains("port of its own"));
+}
+
+/// A connection that had one answer and stays open.
+fn kept_open(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    stream
+}
+
+fn is_answered(stream: &mut TcpStream, within: Duration) -> bool {
+    stream.set_read_timeout(Some(within)).unwrap();
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).is_ok() && &start == b"HTTP/1.1 200"
+}
+
+#[test]
+fn the_listener_of_the_metrics_takes_16_connections_and_the_others_keep_theirs() {
+    let address = free_address();
+    let server = Server::start_in(STS, world_site(&world().with("metrics/listen", address.to_string())));
+    let mut open: Vec<TcpStream> = (0..16).map(|_| kept_open(address)).collect();
+    assert!(open.iter_mut().all(|stream| is_answered(stream, Duration::from_secs(20))));
+    let mut waiting = kept_open(address);
+    assert!(!is_answered(&mut waiting, Duration::from_millis(500)), "one more than there may be");
+    granted(&server.exchange(&token("svc:octo"), &[]));
+    assert_eq!(send(server.admin(), &Request::get("/metrics")).status, 200);
+    // It has its turn once another one ends.
+    drop(open.pop());
+    assert!(is_answered(&mut waiting, Duration::from_secs(20)));
+}
+
+#[test]
+fn an_introspection_that_fails_by_a_fault_of_ours_is_told_from_one_that_is_refused() {
+    let mut redis = RedisServer::start();
+    let config = world().with("store", json!({ "url": redis.url(), "timeout": "1s" }));
+    let server = Server::start_in(STS, world_site(&config));
+    let access = server.token(&token("svc:octo"), &[]);
+    redis.kill();
+    let asked = |secret: &str| {
+        server.send(&Request::post_form("/introspect", &[("token", &access)]).basic("deploy", secret)).status
+    };
+    assert_eq!((asked(DEPLOY_SECRET), asked("wrong")), (503, 401));
+    let now = metrics(&server);
+    let count = |outcome: &str| now.value("sts_introspections_total", &[("outcome", outcome)]);
+    assert_eq!(["active", "inactive", "failed", "refused"].map(count), [0.0, 0.0, 1.0, 1.0].map(Some));
+}
+
+#[test]
+fn revocations_introspections_reloads_refusals_keys_and_the_process_are_seen() {
+    let server = Server::start_in(STS, world_site(&world()));
+    let (one, two) = (server.token(&token("svc:octo"), &[]), server.token(&token("svc:octo"), &[]));
+    assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &one)["active"], true);
+    assert_eq!(server.revoke(&one).status, 200);
+    assert_eq!(server.revoke(&one).status, 200);
+    assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &one), json!({ "active": false }));
+    let anonymous = server.send(&Request::post_form("/introspect", &[("token", &two)]));
+    assert_eq!(anonymous.status, 401);
+    let rule = json!({ "account": "octo", "reason": "drill" });
+    assert_eq!(server.send_admin(Request::post_json("/admin/v1/revocations", &rule)).status, 200);
+    let dry = json!({ "account": "octo", "dry_run": true });
+    assert_eq!(server.send_admin(Request::post_json("/admin/v1/revocations", &dry)).status, 200);
+    assert_eq!(send(server.admin(), &Request::get("/admin/v1/tokens")).status, 401);
+    let now = metrics(&server);
+    let count = |name: &str, label: &str, value: &str| now.value(name, &[(label, value)]);
+    let introspections =
+        ["active", "inactive", "refused"].map(|outcome| count("sts_introspections_total", "outcome", outcome));
+    assert_eq!(introspections, [Some(1.0); 3]);
+    assert_eq!(["token", "rule"].map(|scope| count("sts_revocations_total", "scope", scope)), [Some(2.0), Some(1.0)]);
+    assert_eq!(count("sts_admin_refusals_total", "reason", "invalid_token"), Some(1.0));
+    let keys: Vec<_> = now.labels_of("sts_signing_key_age_seconds").collect();
+    assert_eq!(keys.len(), 1);
+    assert_eq!((&keys[0]["algorithm"][..], &keys[0]["phase"][..]), ("ES256", "signing"));
+    assert!(now.value("sts_config_loaded_timestamp_seconds", &[]).unwrap() > 1_700_000_000.0);
+    assert_eq!(
+        ["loaded", "refused"].map(|outcome| count("sts_config_reloads_total", "outcome", outcome)),
+        [Some(0.0); 2]
+    );
+    assert!(now.value("process_start_time_seconds", &[]).unwrap() > 1_700_000_000.0);
+    assert!(now.value("process_resident_memory_bytes", &[]).unwrap() > 1_000_000.0);
+    assert!(now.value("process_open_fds", &[]).unwrap() >= 5.0);
+    assert_eq!(now.labels_of("sts_build_info").count(), 1);
+    // A reload that is refused, and one that is not.
+    let good = server.site().read("sts.yaml");
+    server.site().write("sts.yaml", "nonsense: 1\n");
+    server.signal("HUP");
+    until("a refused reload", || {
+        metrics(&server).value("sts_config_reloads_total", &[("outcome", "refused")]) >= Some(1.0)
+    });
+    server.site().write("sts.yaml", good);
+    server.signal("HUP");
+    until("a reload", || metrics(&server).value("sts_config_reloads_total", &[("outcome", "loaded")]) >= Some(1.0));
 }

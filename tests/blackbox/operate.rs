@@ -4,7 +4,7 @@
 use crate::redis::shared_world;
 use crate::support::*;
 use serde_json::{Value, json};
-use sts_testkit::{Finished, RedisServer, Request, Response, Server, ShiftedClock, Site, now};
+use sts_testkit::{Finished, RedisServer, Request, Response, Server, ShiftedClock, Site, free_address, now};
 
 fn active(server: &Server, token: &str) -> bool {
     server.introspect("deploy", DEPLOY_SECRET, token)["active"] == true
@@ -329,8 +329,7 @@ fn fld51_a_list_says_that_it_goes_on_and_how_and_is_filtered() {
 
 #[test]
 fn fld22_a_configuration_that_does_not_load_is_no_obstacle_to_revoking() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let config = world().with("admin/listen", format!("127.0.0.1:{port}")).with("accounts", "accounts.yaml");
+    let config = world().with("admin/listen", free_address().to_string()).with("accounts", "accounts.yaml");
     let site = world_site(&config);
     site.write("accounts.yaml", "service_accounts: {}\n");
     let server = Server::start_in(STS, site);

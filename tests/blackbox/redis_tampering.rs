@@ -1,9 +1,10 @@
-//! An attacker with all rights writes to the store's Redis. No revoked token is active again.
+//! An attacker with all rights writes to the store's Redis. No revoked token is active again, and no managed
+//! account is as it was before a change.
 
 use crate::redis::shared_world;
 use crate::support::*;
 use serde_json::json;
-use sts_testkit::{Config, RedisServer, Request, Server, Site, until};
+use sts_testkit::{Config, RedisServer, Request, Response, Server, Site, until};
 
 const PASSWORD: &str = "password-of-the-store";
 
@@ -178,4 +179,121 @@ fn f2_a_server_that_never_saw_the_store_takes_no_token_of_one_whose_mark_was_del
     assert!(scene.is_active(&access));
     assert_eq!(scene.server.revoke(&access).status, 200);
     assert!(!scene.is_active(&access));
+}
+
+/// A managed account that was disabled, and its state in Redis.
+struct DisabledAccount {
+    server: Server,
+    /// A token of the account, made before.
+    access: String,
+    /// A token of another managed account, which stays enabled.
+    other: String,
+}
+
+impl DisabledAccount {
+    const TARGET: &'static str = "/admin/v1/service-accounts/bot";
+
+    fn new(redis: &RedisServer, keys: &Site) -> Self {
+        let server = Server::start_in(STS, site(&config(redis, keys)));
+        for name in ["bot", "other"] {
+            let spec = json!({ "teams": ["deployers"], "identities": [identity("plain", &format!("svc:{name}"))] });
+            let new = json!({ "name": name, "spec": spec });
+            let created = server.send_admin(Request::post_json("/admin/v1/service-accounts", &new));
+            assert_eq!(created.status, 201, "{}", created.text());
+        }
+        let access = server.token(&token("svc:bot"), &[("audience", "bot")]);
+        let other = server.token(&token("svc:other"), &[("audience", "other")]);
+        for name in ["objects", "object-log", "mark"] {
+            redis.order(&["COPY", &format!("sts:{{sts}}:{name}"), &format!("old-{name}")]);
+        }
+        let shown = server.send_admin(Request::get(Self::TARGET));
+        let off = Request::new("PATCH", Self::TARGET)
+            .body("application/merge-patch+json", json!({ "spec": { "enabled": false } }).to_string())
+            .header("If-Match", shown.header("etag").unwrap());
+        assert_eq!(server.send_admin(off).status, 200);
+        let account = Self { server, access, other };
+        account.assert_disabled("before");
+        account
+    }
+
+    fn introspect(&self, access: &str) -> Response {
+        let ask = Request::post_form("/introspect", &[("token", access)]).basic("deploy", DEPLOY_SECRET);
+        self.server.send(&ask)
+    }
+
+    fn assert_disabled(&self, what: &str) {
+        let answer = self.introspect(&self.access);
+        assert!(answer.status == 503 || answer.json()["active"] == false, "{what}: {}", answer.text());
+        let exchange = self.server.exchange(&token("svc:bot"), &[("audience", "bot")]);
+        assert_ne!(exchange.status, 200, "{what}: {}", exchange.text());
+    }
+
+    fn ready(&self) -> u16 {
+        self.server.send(&Request::get("/readyz")).status
+    }
+
+    /// Asserts that the account stays disabled, and that an operator is told.
+    fn assert_noticed(&self, what: &str) {
+        self.assert_disabled(what);
+        until(what, || self.ready() == 503);
+        self.assert_disabled(what);
+        // The sound account is not unknown, and its token not inactive: the server cannot tell.
+        let exchange = self.server.exchange(&token("svc:other"), &[("audience", "other")]);
+        refused(&exchange, 503, "temporarily_unavailable", "store_unavailable");
+        let answer = self.introspect(&self.other);
+        assert_eq!(answer.status, 503, "{what}: {}", answer.text());
+        let metrics = sts_testkit::send(self.server.admin(), &Request::get("/metrics")).text();
+        assert!(metrics.contains("sts_store_alerts_total{"), "{what}: {metrics}");
+    }
+}
+
+/// What an attacker does to bring the account as it was before back.
+fn object_attacks(redis: &RedisServer) -> Vec<(&'static str, Vec<Vec<String>>)> {
+    let order = |parts: &[&str]| parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>();
+    let (objects, log, mark) = ("sts:{sts}:objects", "sts:{sts}:object-log", "sts:{sts}:mark");
+    let back = |name: &str, key: &str| order(&["COPY", &format!("old-{name}"), key, "REPLACE"]);
+    let ids: Vec<String> = redis.command(&["HKEYS", objects]).texts().into_iter().map(str::to_owned).collect();
+    assert_eq!(ids.len(), 2, "{ids:?}");
+    let [first, second] = [&ids[0], &ids[1]];
+    vec![
+        ("the objects before the change", vec![back("objects", objects)]),
+        ("the objects and their log before the change", vec![back("objects", objects), back("object-log", log)]),
+        ("an older copy", vec![back("objects", objects), back("object-log", log), back("mark", mark)]),
+        ("an object is gone", vec![order(&["HDEL", objects, first])]),
+        ("another object is gone", vec![order(&["HDEL", objects, second])]),
+        ("all objects are gone", vec![order(&["DEL", objects])]),
+        ("an object and the log are gone", vec![order(&["HDEL", objects, first]), order(&["DEL", log])]),
+        ("an object is altered", vec![order(&["HSET", objects, first, "junk"])]),
+        ("something else is among the objects", vec![order(&["HSET", objects, "junk", "junk"])]),
+        ("a value of another type", vec![order(&["SET", objects, "junk"])]),
+        ("all of it is gone", vec![order(&["DEL", objects, log, mark])]),
+    ]
+}
+
+#[test]
+fn f2_whoever_writes_to_redis_brings_no_earlier_state_of_a_managed_account_back() {
+    let (redis, keys) = (redis_with_our_users(), Site::new());
+    let mut account = DisabledAccount::new(&redis, &keys);
+    for key in redis.keys().iter().filter(|key| key.starts_with("sts:")) {
+        redis.order(&["COPY", key, &format!("safe-{key}")]);
+    }
+    for (what, orders) in object_attacks(&redis) {
+        for order in &orders {
+            redis.order(&order.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        account.assert_noticed(what);
+        // A restart does not help.
+        account.server = account.server.crash_and_restart();
+        account.assert_noticed(what);
+        for key in redis.keys() {
+            if let Some(name) = key.strip_prefix("safe-") {
+                redis.order(&["COPY", &key, name, "REPLACE"]);
+            }
+        }
+        until(what, || account.ready() == 200);
+        account.assert_disabled(what);
+        assert_eq!(account.introspect(&account.other).json()["active"], true, "{what}");
+        let granted = account.server.exchange(&token("svc:other"), &[("audience", "other")]);
+        assert_eq!(granted.status, 200, "{what}: {}", granted.text());
+    }
 }

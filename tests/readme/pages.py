@@ -1,5 +1,6 @@
 """The pages that a newcomer reads, and what is checked of them without running anything."""
 
+import json
 import re
 from dataclasses import dataclass
 from functools import cache
@@ -93,6 +94,8 @@ def check_examples() -> None:
         "sts.yaml": "deploy/examples/sts.yaml",
         "accounts/octo.yaml": "deploy/examples/accounts/octo.yaml",
         "redis/sts.yaml": "deploy/redis/sts.yaml",
+        "verify.py": "deploy/examples/verifying/python/verify.py",
+        "AccessTokens.java": "deploy/examples/verifying/spring/src/main/java/com/example/AccessTokens.java",
     }.items():
         assert printed[name] == (REPOSITORY / committed).read_text(), f"the pages' {name} and {committed} differ"
 
@@ -116,11 +119,20 @@ def check_platforms() -> None:
     assert events == listed, f"deploy/docs/identities.md and policy/src/events.rs differ in {events ^ listed}"
 
 
+def check_events() -> None:
+    """The table of audit events has those of the schema, and no others."""
+    table = re.search(r"^\| `event`.*?^$", page(DOCS / "audit.md").text, re.M | re.S)
+    assert table
+    listed = {name for row in table[0].splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])} - {"event"}
+    schema = json.loads((REPOSITORY / "deploy/schema/decision-event.schema.json").read_text())
+    assert listed == set(schema["$defs"]), f"deploy/docs/audit.md and the schema differ in {listed ^ set(schema['$defs'])}"
+
+
 def check_metrics(exposition: str) -> None:
     """The table of metrics has those that the server has, and no others."""
-    listed = set(re.findall(r"`(sts_\w+)`", page(DOCS / "limits-and-metrics.md").prose()))
+    listed = set(re.findall(r"`((?:sts|process)_\w+)`", page(DOCS / "limits-and-metrics.md").prose()))
     served = set(re.findall(r"^# HELP (\w+)", exposition, re.M))
     sources = "".join(path.read_text() for path in (REPOSITORY / "sts/server/src/metrics").glob("*.rs"))
-    written = set(re.findall(r'"(sts_\w+)"', sources))
+    written = set(re.findall(r'"((?:sts|process)_\w+)"', sources))
     assert served <= listed, f"deploy/docs/limits-and-metrics.md lacks {served - listed}"
     assert listed == written, f"deploy/docs/limits-and-metrics.md and the server differ in {listed ^ written}"

@@ -1,5 +1,6 @@
 """A machine on which the pages are followed: what is elsewhere in the world is replaced, and each command is judged by what came of it."""
 
+import base64
 import json
 import os
 import re
@@ -26,6 +27,8 @@ PRODUCTION = {
 OF_GRANTS = {f"{name}.token": {"sub": f"repo:octo-org/octo-repo:environment:{name}", "environment": name} for name in ["release", "helper"]}
 # What it says of the job that runs at night.
 NIGHTLY = {"sub": "repo:octo-org/octo-repo:environment:nightly", "environment": "nightly"}
+# A file that is there where SoftHSM is.
+PKCS11_MODULE = "/usr/lib/softhsm/libsofthsm2.so"
 # What a part of a configuration takes from elsewhere, unless it says its own.
 AROUND = {
     "issuer": "issuer: https://sts.example.com\n",
@@ -86,6 +89,8 @@ class Stage:
         text = text.replace("https://sts.example.com", f"http://127.0.0.1:{self.public}")
         if file:
             return text
+        # A token of a minute would be gone before the pages are at their end on a slow machine.
+        text = text.replace("--expires-in 60", "--expires-in 900")
         return text.replace("127.0.0.1:9090", f"127.0.0.1:{self.admin}").replace("/var/lib/sts", f"{self.home}/data")
 
     # -- blocks
@@ -105,8 +110,10 @@ class Stage:
         path.write_text(self.local(block.file, block.text))
         if self.server and block.file in ["sts.yaml", "accounts/octo.yaml"]:
             self.server.until("the configuration was reloaded")
-        if block.file.startswith(".github/workflows/"):
+        if block.file == ".github/workflows/deploy.yml":
             self.exchange_in_workflow()
+        if block.file == ".github/workflows/release.yml":
+            self.action_in_workflow(path.read_text())
         if block.file == "verify.py":
             self.deploy_in_workflow()
         if block.file == "redis/sts.yaml":
@@ -124,12 +131,14 @@ class Stage:
         folder = self.home / "part"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        (folder / "sts.yaml").write_text("".join(text for key, text in AROUND.items() if key not in own) + block.text)
+        (folder / "sts.yaml").write_text("".join(text for key, text in AROUND.items() if key not in own) + block.text.replace(PKCS11_MODULE, "ca.pem"))
         shutil.copy(REPOSITORY / "tests/corpus/tls/server.crt", folder / "ca.pem")
         (folder / "staging.jwks.json").write_bytes(self.fetch("/.well-known/jwks.json"))
-        for secret in ["keys.token", "deploy.secret"]:
+        sealing_key = base64.b64encode(bytes(range(32))).decode()
+        secrets = dict.fromkeys(["keys.token", "deploy.secret", "corp.secret", "console.secret", "pin.secret"], "stand-in-for-a-secret")
+        for secret, text in (secrets | {"seal.key": sealing_key}).items():
             (folder / secret).touch(0o600)
-            (folder / secret).write_text("stand-in-for-a-secret")
+            (folder / secret).write_text(text)
         done = self.call("sts check --json", folder)
         expected = 1 if block.info == "refused" else 0
         assert done.returncode == expected, f"{block.place}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
@@ -148,21 +157,30 @@ class Stage:
             "jq": self.succeed,
             "bash dpop.sh": self.succeed,
             "curl -sS --fail http://127.0.0.1:9090/metrics": self.curl_metrics,
+            "sts init": self.sts_init,
             "sts check": self.sts_check,
+            "sts check --strict --config from-gitlab": self.succeed,
             "sts check --config deploy/examples": self.sts_check_examples,
+            "sts doctor": self.sts_doctor,
             "sts serve": self.sts_serve,
             "sts exchange": self.sts_exchange,
             "sts exchange --url https://sts.example.com --account build-bot": self.sts_exchange_of_bot,
+            "sts exec": self.sts_exec,
             "sts apply": self.sts_apply,
             "sts get": self.sts_get,
+            "sts console link": self.sts_console_link,
             "sts disable": self.succeed,
             "sts enable": self.succeed,
             "sts delete": self.succeed,
-            "sts api-keys create": self.sts_api_keys_create,
+            "(umask 077; sts api-keys create": self.sts_api_keys_create,
             "sts api-keys list": self.sts_api_keys_list,
             "sts api-keys revoke": self.sts_api_keys_revoke,
             "sts explain --denial": self.sts_explain_denial,
             "sts explain --claims": self.sts_explain_claims,
+            "sts explain --audit": self.sts_explain_audit,
+            "sts audit tail": self.sts_audit_tail,
+            "sts audit tail --follow": self.sts_audit_follow,
+            "sts audit verify": self.sts_audit_verify,
             "sts denials list": self.sts_denials_list,
             "sts denials show": self.sts_denials_show,
             "sts tokens list": self.sts_tokens_list,
@@ -171,11 +189,13 @@ class Stage:
             "sts tokens rules undo": self.sts_rules_undo,
             "sts keys list": self.sts_keys_list,
             "sts keys rotate": self.sts_keys_rotate,
+            "sts keys withdraw": self.sts_keys_withdraw,
             "sts issuers list": self.sts_issuers_list,
             "sts issuers show": self.sts_issuers_list,
             "sts issuers refresh": self.sts_issuers_refresh,
             "sts issuers history": self.sts_issuers_history,
             "sts store accept-epoch": self.sts_accept_epoch,
+            "sts store backup": self.sts_store_backup,
             "sts schema": self.sts_schema,
         }
         for command in block.text.replace("\\\n", "").splitlines():
@@ -211,6 +231,11 @@ class Stage:
         tests = len(re.findall(r"^  - name: .*\n    token:", (self.home / "accounts/octo.yaml").read_text(), re.M))
         assert f"{tests} policy tests passed" in printed, printed
 
+    def sts_init(self, command: str) -> None:
+        printed = self.succeed(command)
+        for name in ["sts.yaml", "accounts/deployer.yaml", "workload/gitlab-ci.yml"]:
+            assert f"  from-gitlab/{name}\n" in printed and (self.home / "from-gitlab" / name).exists(), printed
+
     def sts_check_examples(self, command: str) -> None:
         printed = self.succeed(command, REPOSITORY)
         assert re.search(r"[1-9]\d+ policy tests passed", printed), printed
@@ -243,6 +268,24 @@ class Stage:
         refused = self.fail(self.step("exchange"), job=PRODUCTION | {"event_name": "pull_request"})
         self.environment["REQUEST_ID"] = json.loads(refused)["request_id"]
 
+    def action_in_workflow(self, workflow: str) -> None:
+        """The step that `uses` our action, run as a runner does, with what comes after the job."""
+        if not shutil.which("node"):
+            print("skipped: the action, for there is no node on this machine", flush=True)
+            return
+        action, given = re.search(r"- uses: octo-org/sts/(\S+)@[0-9a-f]{40}\n +with: \{(.*)\}", workflow).groups()
+        assert (REPOSITORY / action / "action.yml").exists(), action
+        inputs = dict(re.findall(r'([a-z-]+): "?([^",}]+[^",} ])"?', given))
+        job = self.environment | {"ACTIONS_ID_TOKEN_REQUEST_URL": self.request_url(PRODUCTION)}
+        wanted = {name: job[name] for name in ["ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"]}
+        runner = REPOSITORY / "tests/clients/run-action.mjs"
+        done = subprocess.run(["node", runner], env=job, input=json.dumps([inputs, wanted]), text=True, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        ran = json.loads(done.stdout)
+        assert ran["exported"]["STS_ACCESS_TOKEN"].startswith("ey"), ran
+        assert ran["outputs"]["scope"] == inputs["scope"] and "revoked" in ran["after"][-1], ran
+        self.minted += 1
+
     def sts_exchange(self, command: str) -> None:
         printed = self.succeed(command, job=PRODUCTION)
         self.minted += 1
@@ -255,6 +298,10 @@ class Stage:
     def sts_exchange_of_bot(self, command: str) -> None:
         assert self.succeed(command, job=PRODUCTION | NIGHTLY).startswith("ey")
 
+    def sts_exec(self, command: str) -> None:
+        assert self.succeed(command, job=PRODUCTION).strip().endswith("access-token")
+        self.minted += 1
+
     def sts_apply(self, command: str) -> None:
         printed = self.succeed(command)
         assert re.search(r"\b[12] created", printed), printed
@@ -264,10 +311,17 @@ class Stage:
         assert "nightly-report" in self.succeed(command)
 
     def sts_api_keys_create(self, command: str) -> None:
-        self.succeed(f"umask 077; {command}")
-        key = (self.home / command.rpartition(" > ")[2]).read_text().strip()
+        self.succeed(command)
+        file = self.home / command.rpartition(" > ")[2].removesuffix(")")
+        assert file.stat().st_mode & 0o777 == 0o600, "others can read the key"
+        key = file.read_text().strip()
         assert re.fullmatch(r"sts_[0-9A-Za-z]{54}", key), "no key was printed"
         self.environment["API_KEY_ID"] = key[4:16]
+
+    def sts_console_link(self, command: str) -> None:
+        link = self.succeed(command).strip()
+        with urllib.request.urlopen(link) as answer:
+            assert b"Open the console" in answer.read(), link
 
     def sts_api_keys_list(self, command: str) -> None:
         assert self.environment["API_KEY_ID"] in self.succeed(command)
@@ -330,7 +384,15 @@ class Stage:
         assert any(row[5] == "active" for row in self.tokens())
 
     def sts_keys_list(self, command: str) -> None:
-        assert "ES256" in self.succeed(command)
+        printed = self.succeed(command)
+        assert "ES256" in printed
+        # The key that waits: nothing else that pages show depends on it.
+        self.environment["KID"] = next(line.split()[0] for line in printed.splitlines() if " next " in line or " signing " in line)
+
+    def sts_keys_withdraw(self, command: str) -> None:
+        printed = self.succeed(command)
+        assert self.environment["KID"] in printed, printed
+        assert (self.environment["KID"] in self.succeed("sts keys list")) == ("--dry-run" in command)
 
     def sts_keys_rotate(self, command: str) -> None:
         before = self.succeed("sts keys list")
@@ -349,19 +411,59 @@ class Stage:
         printed = self.succeed(re.sub(r"--at \S+", "--at 2099-01-01T00:00:00Z", command))
         assert [row.split()[4] for row in printed.splitlines()[1:]] == ["discovery"], printed
 
+    def sts_doctor(self, command: str) -> None:
+        checks = json.loads(self.succeed(f"{command} --json"))["checks"]
+        assert {"configuration", "clock", "store", "files", "disk", "listener"} <= {row["check"] for row in checks}, checks
+
     def sts_accept_epoch(self, command: str) -> None:
         assert "nothing to accept" in self.succeed(command)
+
+    def sts_store_backup(self, command: str) -> None:
+        self.succeed(command)
+        assert (self.home / command.split()[-1]).stat().st_mode & 0o777 == 0o600
 
     def sts_explain_claims(self, command: str) -> None:
         printed = self.succeed(command)
         assert printed.startswith("refused: ") and "exit code 1: refused" in printed and "staging" in printed, printed
 
+    def sts_explain_audit(self, command: str) -> None:
+        printed = self.succeed(command)
+        assert printed.startswith("was: refused, reason not_authorized") and "exit code" in printed, printed
+
+    def sts_audit_tail(self, command: str) -> None:
+        printed = self.succeed(command)
+        assert " > " in command or re.match(r"20\d\d-\S+ \w+ (done|granted|refused) ", printed), printed
+
+    def sts_audit_follow(self, command: str) -> None:
+        follower = self.start(command, self.home)
+        follower.until("configuration_loaded done server")
+        self.end(follower)
+
+    def sts_audit_verify(self, command: str) -> None:
+        """The page's server has no audit file, so another one writes it."""
+        folder = self.home / "trail"
+        folder.mkdir()
+        public, admin = free_ports(2)
+        own = f"listen: 127.0.0.1:{public}\nadmin: {{ listen: 127.0.0.1:{admin} }}\naudit: {{ file: {{ path: {self.home}/data/audit.log }} }}\n"
+        (folder / "sts.yaml").write_text(own + "".join(AROUND.values()).replace("https://sts.example.com", f"http://127.0.0.1:{public}"))
+        server = self.start("sts serve --config sts.yaml", folder)
+        server.until("ready")
+        self.succeed(f"curl -sS --fail http://127.0.0.1:{public}/.well-known/jwks.json > keys.json")
+        self.end(server)
+        printed = self.succeed(command)
+        assert printed.startswith("sound: ") and "a known key signed the chain" in printed, printed
+
     def sts_schema(self, command: str) -> None:
         self.succeed(command)
         schema = json.loads((self.home / command.rpartition(" > ")[2]).read_text())
-        assert schema["paths" if "--openapi" in command else "properties"], schema
+        assert any(schema.get(member) for member in ["paths", "properties", "oneOf", "anyOf"]), schema
 
     # -- how they are run
+
+    def end(self, process: Process) -> None:
+        """Ends what a page does not leave running."""
+        process.end()
+        self.processes.remove(process)
 
     def fetch(self, path: str) -> bytes:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.public}{path}", timeout=DEADLINE) as answer:
@@ -394,10 +496,14 @@ class Stage:
         """Runs `command`, in a job whose ID token has the claims `job`."""
         environment = self.environment | (environment or {})
         if job:
-            environment["ACTIONS_ID_TOKEN_REQUEST_URL"] += "&" + urllib.parse.urlencode(job)
+            environment["ACTIONS_ID_TOKEN_REQUEST_URL"] = self.request_url(job)
         return subprocess.run(
             ["bash", "-c", command], cwd=directory or self.home, env=environment, text=True, capture_output=True, check=False
         )
+
+    def request_url(self, job: dict[str, str]) -> str:
+        """Where a job with these claims asks for its ID token."""
+        return f"{self.environment['ACTIONS_ID_TOKEN_REQUEST_URL']}&{urllib.parse.urlencode(job)}"
 
     def id_token(self, job: dict[str, str]) -> str:
         fetch = 'curl -sSf -H "Authorization: Bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" "$ACTIONS_ID_TOKEN_REQUEST_URL"'

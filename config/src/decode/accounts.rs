@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use sts_policy::{AccountSpec, GrantSpec, IdentitySpec, Preset, ShortRuleSpec, TeamSpec, TestSpec};
+use sts_policy::{AccountSpec, ExternalGroupSpec, GrantSpec, IdentitySpec, Preset, ShortRuleSpec, TeamSpec, TestSpec};
 use sts_types::{AccountId, AccountName, CheckCode, IdentityName, Located, ObjectKind, TeamName, nearest};
 
 use super::apis::scopes;
 use super::conditions::conditions;
+use super::directories::{external_group, external_login};
 use super::issuer::{audiences, replay};
 use super::policy_tests::{TokenFile, policy_tests};
 use super::reader::{Fields, Reader};
@@ -40,6 +41,7 @@ pub(crate) fn accounts(reader: &mut Reader<'_>, fields: &Fields<'_>, found: &mut
                 name,
                 display_name: reader.optional(&members, "display_name", Reader::text).map(|text| text.value),
                 grants: reader.optional(&members, "grants", grants).unwrap_or_default(),
+                external_groups: reader.optional(&members, "external_groups", external_groups).unwrap_or_default(),
             };
             found.teams.push(team);
             reader.note_faults_since(before, "teams", &entry.key);
@@ -98,6 +100,7 @@ fn account(reader: &mut Reader<'_>, name: Located<AccountName>, fields: &Fields<
         // The one value that the table of keys allows.
         require_proof: reader.optional(fields, "require_proof", require_proof).is_some(),
         actors: reader.optional(fields, "delegation", actors).unwrap_or_default(),
+        external_login: reader.optional(fields, "external_login", external_login),
         identities: identities(reader, fields),
     }
 }
@@ -111,6 +114,10 @@ fn require_proof(reader: &mut Reader<'_>, node: &Node) -> Option<()> {
 fn actors(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<Located<String>>> {
     let fields = reader.fields(node, &DELEGATION)?;
     reader.optional(&fields, "actors", |reader, node| reader.list_of(node, "actors", Reader::located_text))
+}
+
+fn external_groups(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<ExternalGroupSpec>> {
+    reader.list_of(node, "groups", external_group)
 }
 
 /// Reads a mapping from APIs to lists of scopes. Policy checks the names.

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use jwks_cache::EntrySpec;
+use jwks_cache::{EntrySpec, ProxyUrl};
 use sts_policy::Preset;
 use sts_types::EntryName;
 
@@ -23,6 +23,8 @@ pub(crate) struct Entries {
     pub(crate) key_files: Vec<(PathBuf, Span)>,
     /// Entries with the URL of a known shared issuer and `preset: none`.
     pub(crate) unprotected: Vec<EntryName>,
+    /// `proxy` at the top.
+    pub(crate) default_proxy: Option<ProxyUrl>,
 }
 
 impl Entries {
@@ -36,6 +38,7 @@ impl Entries {
 pub(crate) fn issuers(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Entries {
     let mut entries = Entries::default();
     let default_proxy = reader.optional(fields, "proxy", proxy).flatten();
+    entries.default_proxy.clone_from(&default_proxy);
     let mut spans = Vec::new();
     for (entry, members) in reader.named(fields, "issuers") {
         let Some(name) = reader.declared("issuers", entry, EntryName::new) else { continue };

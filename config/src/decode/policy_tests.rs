@@ -6,6 +6,7 @@ use serde_json::Map;
 use sts_policy::{Expectation, Preset, TestSpec, TestTokenSpec};
 
 use super::apis::scopes;
+use super::directories::groups_of_test;
 use super::reader::{Fields, Reader, listed};
 use crate::json::value_of;
 use crate::quote::quoted;
@@ -84,11 +85,11 @@ fn token(
 ) -> Option<(TestTokenSpec, Option<TokenFile>)> {
     if let Value::Scalar(_) = &node.value {
         let path = reader.path(node)?;
-        let spec = TestTokenSpec { preset: None, claims: Map::new() };
+        let spec = TestTokenSpec { preset: None, claims: Map::new(), groups: Vec::new() };
         return Some((spec, Some(TokenFile { test, path, span: node.span })));
     }
     let entries = reader.mapping(node, "a test's token")?;
-    let mut spec = TestTokenSpec { preset: None, claims: Map::new() };
+    let mut spec = TestTokenSpec { preset: None, claims: Map::new(), groups: Vec::new() };
     for entry in entries {
         if entry.key == "preset" {
             spec.preset = preset(reader, &entry.node);
@@ -96,6 +97,7 @@ fn token(
             spec.claims.insert(entry.key.clone(), value);
         }
     }
+    spec.groups = groups_of_test(&spec.claims);
     let names_issuer = names_entry || entries.iter().any(|entry| entry.key == "preset" || entry.key == "iss");
     if !names_issuer {
         reader.error(

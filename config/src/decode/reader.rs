@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sts_directory::{DirectoryKind, Dn};
 use sts_policy::{FaultyNames, FaultySet};
 use sts_types::{CheckCode, Located, NameError, nearest};
 
@@ -20,6 +21,8 @@ pub(crate) struct Reader<'e> {
     pub(crate) variables: BTreeMap<String, String>,
     /// The key of the short rule for each issuer entry, by its name.
     pub(crate) short_rules: BTreeMap<String, &'static str>,
+    /// Kind and base of each directory, by its name.
+    pub(crate) directories: BTreeMap<String, (DirectoryKind, Dn)>,
     /// Names whose declaration has a reported fault.
     pub(crate) faulty: FaultyNames,
     /// Whether account files may be missing because of a fault in `accounts`.
@@ -70,6 +73,7 @@ impl<'e> Reader<'e> {
             environment,
             variables: BTreeMap::new(),
             short_rules: BTreeMap::new(),
+            directories: BTreeMap::new(),
             faulty: FaultyNames::default(),
             misses_account_files: false,
         }
@@ -136,6 +140,7 @@ impl<'e> Reader<'e> {
             "apis" => Some(&mut self.faulty.apis),
             "issuers" => Some(&mut self.faulty.issuers),
             "service_accounts" => Some(&mut self.faulty.accounts),
+            "directories" => Some(&mut self.faulty.directories),
             _ => None,
         }
     }

@@ -254,6 +254,21 @@ impl Reader<'_> {
         .unwrap_or(default)
     }
 
+    /// Reads a size in bytes, or with a unit such as `64KiB`.
+    pub(crate) fn size(&mut self, node: &Node) -> Option<u64> {
+        let text = self.word(node, "this must be a size such as `64KiB`")?;
+        let size = parse_size(&text.value).filter(|size| (SMALLEST..=LARGEST).contains(size));
+        if size.is_none() {
+            self.error(
+                CheckCode::InvalidNumber,
+                text.span,
+                format!("{} is not a size from 1KiB to 1024GiB", text.shown()),
+                "write a number of bytes, or a whole number and a unit: `64KiB`, `100MiB`, `1GiB`",
+            );
+        }
+        size
+    }
+
     /// Reads a duration such as `90s`. Zero is allowed.
     pub(crate) fn duration(&mut self, node: &Node) -> Option<Duration> {
         let text = self.word(node, "this must be a duration such as `90s`")?;
@@ -362,6 +377,19 @@ fn escape_pattern(text: &str) -> String {
     pattern
 }
 
+/// The limits of sizes, in bytes.
+const SMALLEST: u64 = 1024;
+const LARGEST: u64 = 1 << 40;
+
+/// Parses a whole number of bytes, or one with a unit.
+fn parse_size(text: &str) -> Option<u64> {
+    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    let with_unit = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)));
+    let (digits, factor) = with_unit.unwrap_or((text, 1));
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| digits.parse::<u64>().ok()?.checked_mul(factor)).flatten()
+}
+
 /// Parses a whole number with a unit.
 fn parse_duration(text: &str) -> Option<Duration> {
     let unit = text.chars().next_back()?;
@@ -395,6 +423,18 @@ mod tests {
             ["", "s", "90", "1.5h", "1h30m", "-1s", "+1s", "1 s", "1S", "1w", "ms", "99999999999999999999s", "9999999d"]
         {
             assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_bytes_or_a_whole_number_and_a_unit() {
+        for (text, bytes) in [("4096", 4096), ("64KiB", 65_536), ("100MiB", 104_857_600), ("2GiB", 2_147_483_648)] {
+            assert_eq!(parse_size(text), Some(bytes), "{text}");
+        }
+        for text in
+            ["", "KiB", "64kb", "64 KiB", "1.5MiB", "-1", "64kib", "64B", "99999999999999999999", "99999999999GiB"]
+        {
+            assert_eq!(parse_size(text), None, "{text}");
         }
     }
 

@@ -1,20 +1,22 @@
 //! The server's own settings: every top-level key except issuers, APIs and accounts.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use sts_keyring::KeyringSpec;
+use sts_audit::AuditSpec;
 use sts_policy::TokensSpec;
 use sts_types::{Algorithm, CheckCode, IpNetwork, Issuer, Lifetime, Located, ObjectKind, Scope};
+use url::Url;
 
+use super::audit::audit;
 use super::named_file::{FileKind, NamedFile};
 use super::reader::{Fields, Reader};
+use super::signing::{Signing, StoreKind, signing};
 use super::store::{Store, store};
+use super::telemetry::telemetry;
 use super::url::issuer_url;
-use crate::settings::{
-    AdminSettings, ApiKeySettings, AuditSettings, Limits, LogFormat, LogLevel, LogSettings, TlsFiles,
-};
+use crate::settings::{AdminSettings, ApiKeySettings, Limits, LogFormat, LogLevel, LogSettings, TlsFiles};
 use crate::source::Span;
 use crate::yaml::Node;
 
@@ -33,14 +35,16 @@ pub(crate) struct Server {
     pub(crate) admin: AdminSettings,
     pub(crate) data_dir: PathBuf,
     pub(crate) store: Store,
-    pub(crate) keyring: KeyringSpec,
+    pub(crate) signing: Signing,
     pub(crate) tokens: TokensSpec,
     pub(crate) status_list: bool,
     pub(crate) cap_to_subject: bool,
     pub(crate) limits: Limits,
     pub(crate) drain: Duration,
     pub(crate) log: LogSettings,
-    pub(crate) audit: AuditSettings,
+    pub(crate) audit: AuditSpec,
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    pub(crate) otlp: Option<Url>,
     pub(crate) api_keys: ApiKeySettings,
     pub(crate) managed_kinds: Vec<ObjectKind>,
     pub(crate) accounts: Vec<AccountFiles>,
@@ -64,17 +68,23 @@ pub(crate) fn server(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Server {
     refuse_plain_http(reader, fields, listen);
     let data_dir = reader.optional(fields, "data_dir", Reader::path).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR));
     let (tokens, cap_to_subject) = tokens(reader, fields);
-    let keyring = signing(reader, fields, &data_dir, tokens.max_ttl.value);
+    let before = reader.report.errors();
+    let store = store(reader, fields);
+    let kind = StoreKind::of(&store.spec, reader.report.errors() == before);
+    let signing = signing(reader, fields, &data_dir, tokens.max_ttl.value, kind);
+    let admin = admin(reader, fields, listen, &mut tls_files);
     Server {
         issuer: issuer.unwrap_or_else(stand_in),
         listen,
         tls,
         behind_tls_proxy,
-        admin: admin(reader, fields, listen, &mut tls_files),
+        otlp: telemetry(reader, fields),
+        metrics_listen: metrics_listen(reader, fields, [listen, admin.listen]),
+        admin,
         tls_files,
         data_dir,
-        store: store(reader, fields),
-        keyring,
+        store,
+        signing,
         tokens,
         status_list: reader.flag_or(fields, "status_list", false),
         cap_to_subject,
@@ -236,6 +246,18 @@ fn admin(
     settings
 }
 
+/// Reads `metrics.listen`. It has no TLS and no authentication: what it serves is no secret.
+fn metrics_listen(reader: &mut Reader<'_>, fields: &Fields<'_>, others: [SocketAddr; 2]) -> Option<SocketAddr> {
+    let members = reader.section(fields, "metrics")?;
+    let listen = reader.optional(&members, "listen", address)?;
+    if listen.port() != 0 && others.contains(&listen) {
+        let span = members.node("listen").map_or(members.span, |node| node.span);
+        let message = "the listener of the metrics has the address of another listener";
+        reader.error(CheckCode::ListenerConflict, span, message, "give it a port of its own");
+    }
+    Some(listen)
+}
+
 fn host_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
     let text = reader.text(node)?;
     let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
@@ -249,33 +271,6 @@ fn host_name(reader: &mut Reader<'_>, node: &Node) -> Option<String> {
         return None;
     }
     Some(text.value.to_ascii_lowercase())
-}
-
-pub(crate) fn signing(reader: &mut Reader<'_>, fields: &Fields<'_>, data_dir: &Path, max_ttl: Lifetime) -> KeyringSpec {
-    const DAY: u64 = 86_400;
-    let mut spec = KeyringSpec {
-        directory: data_dir.join("keys"),
-        algorithms: vec![Algorithm::ES256, Algorithm::RS256],
-        rotate_every: Some(30 * DAY),
-        max_ttl: max_ttl.as_secs(),
-    };
-    let Some(members) = reader.section(fields, "signing") else { return spec };
-    let words = [Algorithm::ES256, Algorithm::RS256, Algorithm::EdDSA].map(|algorithm| (algorithm.name(), algorithm));
-    let before = reader.report.errors();
-    if let Some(algorithms) = reader.optional(&members, "algorithms", |reader, node| algorithms(reader, node, &words)) {
-        spec.algorithms = algorithms;
-    }
-    if reader.report.errors() > before || (members.has_unknown_key() && members.mentions("algorithms")) {
-        // Without a readable list, accept any algorithm of an API rather than report it as well.
-        spec.algorithms = Algorithm::ALL.to_vec();
-    }
-    if let Some(every) = reader.optional(&members, "rotate_every", Reader::duration) {
-        spec.rotate_every = (!every.is_zero()).then_some(every.as_secs());
-    }
-    if let Some(directory) = reader.optional(&members, "keys_dir", Reader::path) {
-        spec.directory = directory;
-    }
-    spec
 }
 
 /// Reads a list of at least one algorithm. Reports duplicates.
@@ -415,11 +410,6 @@ fn log(reader: &mut Reader<'_>, fields: &Fields<'_>) -> LogSettings {
     }
     settings.claims = reader.flag_or(&members, "claims", false);
     settings
-}
-
-fn audit(reader: &mut Reader<'_>, fields: &Fields<'_>) -> AuditSettings {
-    let Some(members) = reader.section(fields, "audit") else { return AuditSettings::default() };
-    AuditSettings { required: reader.flag_or(&members, "required", false) }
 }
 
 fn api_keys(reader: &mut Reader<'_>, fields: &Fields<'_>) -> ApiKeySettings {

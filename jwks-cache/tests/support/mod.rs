@@ -73,6 +73,7 @@ impl Outside {
             resolver: None,
             user_agent: "jwks-cache-tests/1".to_owned(),
             ignored_proxies: Vec::new(),
+            observer: None,
         };
         Self { clock, environment }
     }

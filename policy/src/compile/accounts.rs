@@ -3,34 +3,41 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
 use sts_claims::ClaimPath;
 use sts_types::{AccountId, Audience, CheckCode, Located, TeamName, UnixTime, is_uuid};
 
 use super::grants::Granted;
 use super::interner::Interner;
-use super::{broad, conditions, grants, lints, platform_use};
+use super::{broad, conditions, external, grants, lints, platform_use};
 use crate::account::{Account, AccountTerms, Api};
 use crate::changes::Fingerprints;
+use crate::external::{ExternalTeams, unite};
 use crate::finding::{Findings, identity_title, name_help, quoted};
 use crate::identity::{ApiGrant, EntryRule, Identity, Terms, Window};
 use crate::{
-    AccountSpec, GrantedAccount, IdentitySpec, IssuerSpec, Preset, PresetSource, ShortRuleSpec, Spec, TeamSpec,
+    AccountSpec, ExternalLogin, GrantedAccount, IdentitySpec, IssuerSpec, Preset, PresetSource, ShortRuleSpec, Spec,
+    TeamSpec,
 };
 
-pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> Vec<Account> {
-    let teams = spec
+/// The accounts, and the teams that groups give them.
+pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> (Vec<Account>, ExternalTeams) {
+    let teams: external::Teams<'_> = spec
         .teams
         .iter()
         .map(|team| (team.name.value.as_str(), (&team.name.value, team_grants(team, apis, findings))))
         .collect();
-    let entries = spec.issuers.iter().enumerate().map(|(index, entry)| (entry.name.value.as_str(), index)).collect();
+    let entries: HashMap<&str, usize> =
+        spec.issuers.iter().enumerate().map(|(index, entry)| (entry.name.value.as_str(), index)).collect();
+    let external = external::compile(spec, &teams, &entries, findings);
     let shared: Vec<ClaimPath> =
         spec.tokens.copy_claims.iter().filter_map(|claim| conditions::path(claim, findings)).collect();
     let (interner, prints) = (Interner::default(), Fingerprints::of(spec));
     let reported = HashSet::new();
     let mut compiler =
-        Compiler { spec, apis, teams, entries, copy_claims: shared, interner, prints, reported, findings };
-    spec.accounts.iter().filter_map(|account| compiler.account(account)).collect()
+        Compiler { spec, apis, teams, external, entries, copy_claims: shared, interner, prints, reported, findings };
+    let accounts = spec.accounts.iter().filter_map(|account| compiler.account(account)).collect();
+    (accounts, compiler.external)
 }
 
 /// The grants of a team. A team with a fault joins the faulty names, so that what follows from the
@@ -48,7 +55,8 @@ fn team_grants(team: &TeamSpec, apis: &[Api], findings: &mut Findings) -> Vec<Ap
 struct Compiler<'a> {
     spec: &'a Spec,
     apis: &'a [Api],
-    teams: HashMap<&'a str, (&'a TeamName, Vec<ApiGrant>)>,
+    teams: external::Teams<'a>,
+    external: ExternalTeams,
     /// Indices of the issuer entries, by name.
     entries: HashMap<&'a str, usize>,
     /// `tokens.copy_claims`.
@@ -69,22 +77,32 @@ impl Compiler<'_> {
             None => AccountId::new(account.name.value.as_str()).ok()?,
         };
         let (teams, grants, is_known) = self.account_grants(account);
-        let default_target = self.default_target(account, &grants, is_known);
+        let login = account
+            .external_login
+            .as_ref()
+            .and_then(|login| external::login(self.spec, &self.external, login, self.findings));
+        let (possible, is_known) = self.possible_grants(account, login.as_deref(), &grants, is_known);
+        let all = possible.as_deref().unwrap_or(&grants);
+        let default_target = self.default_target(account, &grants, all, is_known);
         let window = Window { enabled: account.enabled, not_before: account.not_before, not_after: account.not_after };
         self.window(account.not_before, account.not_after, account.name.origin, quoted(account.name.value.as_str()));
 
         self.check_identity_names(account);
-        let granted = Granted { grants: &grants, is_known };
-        let identities =
+        let granted = Granted { grants: &grants, possible: all, is_known };
+        let identities: SmallVec<[Identity; 1]> =
             account.identities.iter().map(|identity| self.identity(account, &id, granted, identity)).collect();
+        let relies_on_external = possible.is_some();
         Some(Account {
             granted: Arc::new(GrantedAccount { id, name: account.name.value.detached(), teams }),
             display_name: account.display_name.as_deref().map(Into::into),
+            login,
             print: self.prints.print(account),
             terms: self.interner.account_terms(AccountTerms {
                 window,
                 grants,
                 default_target,
+                names_default: account.default_api.is_some(),
+                relies_on_external,
                 ttl: account.ttl.map(|ttl| ttl.value),
                 require_proof: account.require_proof,
                 actors: account.actors.iter().map(|actor| actor.value.as_str().into()).collect(),
@@ -123,7 +141,32 @@ impl Compiler<'_> {
         }
         granted.extend(grants::compile(&account.grants, self.apis, self.findings));
         is_known &= self.findings.errors() == before;
-        (teams, grants::unite(&granted, self.apis), is_known)
+        (teams, unite(&granted, self.apis), is_known)
+    }
+
+    /// What the account could be granted with every team that groups can give it, if there is such a
+    /// team and the account refers to what it is granted. The second value tells whether that is known.
+    fn possible_grants(
+        &self,
+        account: &AccountSpec,
+        login: Option<&ExternalLogin>,
+        grants: &[ApiGrant],
+        is_known: bool,
+    ) -> (Option<Vec<ApiGrant>>, bool) {
+        if self.external.teams.is_empty() || !refers_to_grants(account) {
+            return (None, is_known);
+        }
+        let issuers = account.identities.iter().flat_map(|identity| &identity.issuers);
+        let entries = issuers.filter_map(|issuer| self.entries.get(issuer.value.as_str()).copied());
+        let teams = self.external.possible.of_sources(login, entries);
+        let teams: Vec<_> = teams.into_iter().filter_map(|team| self.external.teams.get(team)).collect();
+        if teams.is_empty() {
+            return (None, is_known);
+        }
+        let faulty = &self.findings.faulty.teams;
+        let is_known = is_known && !teams.iter().any(|team| faulty.contains(team.name.as_str()));
+        let possible = unite(grants.iter().chain(teams.iter().flat_map(|team| &team.grants)), self.apis);
+        (Some(possible), is_known)
     }
 
     fn check_identity_names(&mut self, account: &AccountSpec) {
@@ -144,7 +187,13 @@ impl Compiler<'_> {
     }
 
     /// `default_api`, which must be granted, or the account's only API.
-    fn default_target(&mut self, account: &AccountSpec, grants: &[ApiGrant], is_known: bool) -> Option<usize> {
+    fn default_target(
+        &mut self,
+        account: &AccountSpec,
+        grants: &[ApiGrant],
+        possible: &[ApiGrant],
+        is_known: bool,
+    ) -> Option<usize> {
         let Some(name) = &account.default_api else {
             return match grants {
                 [only] => Some(only.api),
@@ -152,7 +201,7 @@ impl Compiler<'_> {
             };
         };
         let (index, api) = grants::find(self.apis, name, self.findings)?;
-        if is_known && !grants.iter().any(|grant| grant.api == index) {
+        if is_known && !possible.iter().any(|grant| grant.api == index) {
             let message = format!(
                 "`default_api` {} is not granted to {}",
                 quoted(api.name.as_str()),
@@ -162,7 +211,7 @@ impl Compiler<'_> {
                 CheckCode::ApiNotGranted,
                 name.origin,
                 message,
-                name_help(&name.value, grants.iter().map(|grant| grant.name.as_str())),
+                name_help(&name.value, possible.iter().map(|grant| grant.name.as_str())),
             );
         }
         Some(index)
@@ -187,7 +236,8 @@ impl Compiler<'_> {
         all.extend(self.short_rule(spec, &issuers));
         let is_whole = self.findings.errors() == before;
         self.window(spec.not_before, spec.not_after, spec.origin, title.clone());
-        let grants = grants::narrow(granted, spec.scopes.as_deref(), spec.grants.as_deref(), self.apis, self.findings);
+        let (grants, narrowing) =
+            grants::narrow(granted, spec.scopes.as_deref(), spec.grants.as_deref(), self.apis, self.findings);
 
         // A rule with a reported fault is incomplete, so the checks of its breadth would only add
         // noise.
@@ -212,6 +262,7 @@ impl Compiler<'_> {
                 window: Window { enabled: spec.enabled, not_before: spec.not_before, not_after: spec.not_after },
                 entries,
                 grants,
+                narrowing,
                 ttl: spec.ttl.map(|ttl| ttl.value),
                 copy_claims,
             }),
@@ -361,6 +412,13 @@ impl Compiler<'_> {
             );
         }
     }
+}
+
+/// Whether the account names some of what it is granted: in `default_api`, or where an identity narrows
+/// its grants. Only then does it matter at load what groups could give it.
+fn refers_to_grants(account: &AccountSpec) -> bool {
+    let narrows = |identity: &IdentitySpec| identity.scopes.is_some() || identity.grants.is_some();
+    account.default_api.is_some() || account.identities.iter().any(narrows)
 }
 
 /// The number of conditions in the configuration.

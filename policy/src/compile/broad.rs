@@ -121,7 +121,7 @@ impl Rule<'_> {
     pub(super) fn fixes_owner(&self, owner: &Owner<'_>) -> bool {
         let subject = |pattern: &Pattern| owner.reach(pattern) == OwnerScope::OneOwner;
         let claim = |condition: &Condition| {
-            let mut forms = owner.forms(claim_name(condition), condition.path.as_str());
+            let mut forms = owner.forms(condition.claim_name(), condition.path.as_str());
             forms.any(|form| fixed_by(condition, &|matcher| fixes(form, matcher)))
                 || (is_subject(condition)
                     && fixed_by(condition, &|matcher| matches!(matcher, Matcher::Text(text) if subject(text))))
@@ -134,7 +134,7 @@ impl Rule<'_> {
     fn stranger(&self, grammar: Option<&OwnerGrammar>) -> Option<(String, String)> {
         let grammar = grammar?;
         let claims = self.conditions.iter().filter(|condition| !condition.or_absent).find_map(|condition| {
-            let name = claim_name(condition);
+            let name = condition.claim_name();
             let (_, form) =
                 grammar.claims.iter().find(|(claim, _)| *claim == name || *claim == condition.path.as_str())?;
             let witness = |pattern: &Pattern| Witness::against(pattern, &[*form], &[]);
@@ -172,10 +172,21 @@ fn shared(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findings: &mu
         let message = format!(
             "{} fits tokens of every owner: many share the issuer of {entry}{}",
             rule.title,
-            said.map_or(String::new(), |said| format!("; {said}"))
+            said.or_else(|| place_of_job(rule, grammar)).map_or(String::new(), |said| format!("; {said}"))
         );
         findings.accepts_stranger(CheckCode::AnyOwner, rule.spec.origin, witness, message, help);
     }
+}
+
+/// Says that a condition on the place where a job runs names no owner, if there is one.
+fn place_of_job(rule: &Rule<'_>, grammar: Option<&OwnerGrammar>) -> Option<String> {
+    let is_on = |place: &str| rule.conditions.iter().any(|condition| condition.claim_name() == place);
+    let (place, code) = grammar?.runs_in.iter().find(|(place, _)| is_on(place))?;
+    Some(format!(
+        "{} tells where a job runs, and a fork's code may run there: {} tells whose it is",
+        quoted(place),
+        quoted(code)
+    ))
 }
 
 /// Reports an identity that accepts every member of an open family. It must name the members,
@@ -294,18 +305,6 @@ pub(super) fn fixes(form: OwnerText, matcher: &Matcher) -> bool {
 
 fn is_subject(condition: &Condition) -> bool {
     matches!(condition.path.as_str(), "sub" | "/sub")
-}
-
-/// The name of the claim that a condition is on. A pointer of one step counts as the claim's name.
-/// Empty for a condition on a variable.
-pub(super) fn claim_name(condition: &Condition) -> &str {
-    if condition.on_variable {
-        return "";
-    }
-    match condition.path.as_str().strip_prefix('/') {
-        Some(rest) if !rest.contains('/') => condition.path.claim(),
-        _ => condition.path.as_str(),
-    }
 }
 
 #[cfg(test)]
@@ -440,11 +439,24 @@ mod tests {
             (GITHUB, json!({ "workflow_ref": "octo-org/octo-repo/.github/workflows/**" })),
             ("https://gitlab.com", json!({ "namespace_id": "72" })),
             ("https://gitlab.com", json!({ "project_path": "group/*" })),
+            ("https://gitlab.com", json!({ "project_id": "20", "job_project_id": "20" })),
             ("https://agent.buildkite.com", json!({ "organization_id": "0184990a" })),
             ("https://accounts.google.com", json!({ "/google/compute_engine/project_number": 100000000001_u64 })),
             ("https://oidc.circleci.com", json!({ "oidc.circleci.com/org-id": "c9035eb6" })),
         ] {
             assert!(loads(url, claims(identity("i"), condition.clone())), "{condition}");
+        }
+    }
+
+    #[test]
+    fn where_a_job_runs_does_not_name_the_owner_of_its_code() {
+        for (place, code) in [("job_project_id", "project_id"), ("job_namespace_id", "namespace_id")] {
+            let identity = claims(identity("i"), json!({ place: "20", "ref": "main" }));
+            let report = report("https://gitlab.com", identity);
+            let said = format!(
+                "`{place}` tells where a job runs, and a fork's code may run there: `{code}` tells whose it is"
+            );
+            assert!(report.starts_with("Unsafe") && report.contains(&said), "{report}");
         }
     }
 

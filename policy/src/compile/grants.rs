@@ -1,11 +1,10 @@
 //! Compiles grants: scopes of APIs, united over teams and narrowed by identities.
 
-use std::collections::HashMap;
-
-use sts_types::{CheckCode, Located, Scope, ScopeSet};
+use sts_types::{CheckCode, Located, Scope};
 
 use crate::GrantSpec;
 use crate::account::Api;
+use crate::external::Narrowing;
 use crate::finding::{Findings, name_help, quoted};
 use crate::identity::ApiGrant;
 
@@ -13,6 +12,8 @@ use crate::identity::ApiGrant;
 #[derive(Clone, Copy)]
 pub(super) struct Granted<'a> {
     pub(super) grants: &'a [ApiGrant],
+    /// What it could be granted: external teams count.
+    pub(super) possible: &'a [ApiGrant],
     /// Whether the list is complete. A team or grant with a fault may grant more.
     pub(super) is_known: bool,
 }
@@ -57,42 +58,19 @@ pub(super) fn find<'a>(apis: &'a [Api], name: &Located<String>, findings: &mut F
     found
 }
 
-/// Unites `grants`: APIs in the order of their first grant, scopes in the order the API declares
-/// them. An API that declares scopes is dropped if none of them is granted.
-pub(super) fn unite<'a>(grants: impl IntoIterator<Item = &'a ApiGrant>, apis: &[Api]) -> Vec<ApiGrant> {
-    let mut united: Vec<ApiGrant> = Vec::new();
-    let mut indices = HashMap::new();
-    for grant in grants {
-        let index = *indices.entry(grant.api).or_insert(united.len());
-        match united.get_mut(index) {
-            Some(united_grant) => grant.scopes.iter().for_each(|scope| united_grant.scopes.insert(scope.clone())),
-            None => united.push(grant.clone()),
-        }
-    }
-    united.into_iter().filter_map(|grant| settle(grant, apis)).collect()
-}
-
-/// Sorts the scopes of `grant` in the API's order. `None` if nothing is granted.
-fn settle(grant: ApiGrant, apis: &[Api]) -> Option<ApiGrant> {
-    let api = apis.get(grant.api)?;
-    let scopes: ScopeSet = api.scopes.iter().filter(|scope| grant.scopes.contains(scope.as_str())).cloned().collect();
-    let kept = api.scopes.is_empty() || !scopes.is_empty();
-    kept.then_some(ApiGrant { scopes, ..grant })
-}
-
 /// Narrows the grants of `account` to `scopes` (in every API) and to `grants`. Reports what they
 /// have beyond those of the account.
 pub(super) fn narrow(
-    Granted { grants: account, is_known }: Granted<'_>,
+    Granted { grants: account, possible, is_known }: Granted<'_>,
     scopes: Option<&[Located<Scope>]>,
     grants: Option<&[GrantSpec]>,
     apis: &[Api],
     findings: &mut Findings,
-) -> Vec<ApiGrant> {
+) -> (Vec<ApiGrant>, Option<Box<Narrowing>>) {
     for scope in scopes.unwrap_or_default() {
-        if is_known && !account.iter().any(|grant| grant.scopes.contains(scope.value.as_str())) {
+        if is_known && !possible.iter().any(|grant| grant.scopes.contains(scope.value.as_str())) {
             let message = format!("the service account is not granted the scope {}", quoted(scope.value.as_str()));
-            let known = account.iter().flat_map(|grant| grant.scopes.iter()).map(Scope::as_str);
+            let known = possible.iter().flat_map(|grant| grant.scopes.iter()).map(Scope::as_str);
             let grant = || Some("grant it to the service account first".to_owned());
             findings.error(
                 CheckCode::ScopeNotGranted,
@@ -104,22 +82,16 @@ pub(super) fn narrow(
     }
     let kept = grants.map(|specs| {
         for spec in specs.iter().filter(|_| is_known) {
-            within(account, spec, apis, findings);
+            within(possible, spec, apis, findings);
         }
         compile(specs, apis, findings)
     });
-    let narrowed = account.iter().filter_map(|grant| {
-        let by_grants = match &kept {
-            None => None,
-            Some(kept) => Some(&kept.iter().find(|other| other.api == grant.api)?.scopes),
-        };
-        let lets = |scope: &&Scope| {
-            scopes.is_none_or(|list| list.iter().any(|kept| kept.value == **scope))
-                && by_grants.is_none_or(|granted| granted.contains(scope.as_str()))
-        };
-        settle(ApiGrant { scopes: grant.scopes.iter().filter(lets).cloned().collect(), ..grant.clone() }, apis)
-    });
-    narrowed.collect()
+    if scopes.is_none() && kept.is_none() {
+        return (account.to_vec(), None);
+    }
+    let scopes = scopes.map(|list| list.iter().map(|scope| scope.value.clone()).collect());
+    let narrowing = Narrowing { scopes, grants: kept };
+    (narrowing.of(account, apis), Some(Box::new(narrowing)))
 }
 
 /// Reports what `spec` has beyond the account's grants.

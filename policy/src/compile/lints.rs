@@ -2,7 +2,7 @@
 
 use sts_types::{Audience, CheckCode, Located, Origin};
 
-use super::broad::{Owner, Rule, claim_name, fixed_by, fixes, texts};
+use super::broad::{Owner, Rule, fixed_by, fixes, texts};
 use super::conditions::names_event;
 use crate::condition::{Condition, Matcher, Test};
 use crate::finding::{Findings, quoted};
@@ -81,7 +81,7 @@ fn used_once(replay: Replay, issuer: &IssuerSpec, origin: Origin, findings: &mut
 
 /// Reports a condition on `email` without one on `email_verified`.
 fn unverified_email(rule: &Rule<'_>, findings: &mut Findings) {
-    let on = |name: &'static str| move |condition: &&Condition| claim_name(condition) == name;
+    let on = |name: &'static str| move |condition: &&Condition| condition.claim_name() == name;
     if rule.conditions.iter().any(|condition| on("email")(&condition))
         && !rule.conditions.iter().any(|condition| on("email_verified")(&condition))
     {
@@ -139,7 +139,7 @@ fn recycled_names(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findi
         return;
     }
     let is_id = |condition: &Condition| {
-        let name = claim_name(condition);
+        let name = condition.claim_name();
         let is_id_claim = grammar.ids.iter().any(|id| *id == name || *id == condition.path.as_str());
         is_id_claim && fixed_by(condition, &|matcher| fixes(OwnerText::Whole, matcher))
     };
@@ -184,7 +184,7 @@ fn tenancy_unsaid(rule: &Rule<'_>, issuer: &IssuerSpec, owner: &Owner<'_>, findi
 
 /// Reports conditions on `event_name` that list no event by its full name.
 fn unnamed_events(rule: &Rule<'_>, findings: &mut Findings) {
-    let on_event = |condition: &&Condition| !condition.on_variable && claim_name(condition) == "event_name";
+    let on_event = |condition: &&Condition| !condition.on_variable && condition.claim_name() == "event_name";
     let named = |matcher: &Matcher| matches!(matcher, Matcher::Text(pattern) if pattern.is_exact());
     let conditions: Vec<&Condition> = rule.conditions.iter().filter(on_event).collect();
     if conditions.is_empty() || conditions.iter().any(|condition| fixed_by(condition, &named)) {
@@ -240,7 +240,7 @@ fn github(rule: &Rule<'_>, grammar: &OwnerGrammar, findings: &mut Findings) {
     let Some(subject) = rule.subject else { return };
     let text = subject.as_str();
     let names_ref = rule.conditions.iter().any(|condition| {
-        matches!(claim_name(condition), "ref" | "ref_protected" | "workflow_ref" | "job_workflow_ref")
+        matches!(condition.claim_name(), "ref" | "ref_protected" | "workflow_ref" | "job_workflow_ref")
     });
     if text.starts_with("repo:") && text.contains(":environment:") && !names_ref {
         let message =

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use sts_types::CheckCode;
 
-use super::broad::{Rule, claim_name};
+use super::broad::Rule;
 use crate::condition::Test;
 use crate::finding::{Findings, quoted};
 use crate::pattern::{Pattern, shortest};
@@ -71,7 +71,7 @@ fn by_subject(rule: &Rule<'_>) -> Option<(Preset, String)> {
         })
     };
     let expression = || {
-        let on_subject = rule.conditions.iter().filter(|condition| claim_name(condition) == "sub");
+        let on_subject = rule.conditions.iter().filter(|condition| condition.claim_name() == "sub");
         on_subject.flat_map(|condition| &condition.tests).find_map(|test| {
             let Test::Regex(expression) = test else { return None };
             let preset = Preset::of_expression(&expression.text)?;
@@ -85,7 +85,7 @@ fn by_subject(rule: &Rule<'_>) -> Option<(Preset, String)> {
 fn platform_of(rule: &Rule<'_>) -> Option<(Preset, String)> {
     let by_claim = || {
         rule.conditions.iter().find_map(|condition| {
-            let claim = claim_name(condition);
+            let claim = condition.claim_name();
             let preset = Preset::of_claim(claim)?;
             Some((preset, format!("the claim {}", quoted(claim))))
         })
@@ -100,7 +100,7 @@ fn platform_of(rule: &Rule<'_>) -> Option<(Preset, String)> {
 /// Recognises GitHub by several claims together. Many platforms send `repository`, but together
 /// with one of these claims, and without a subject of another grammar, it is GitHub's.
 fn by_claims_together(rule: &Rule<'_>) -> Option<(Preset, String)> {
-    let has = |name: &str| rule.conditions.iter().any(|condition| claim_name(condition) == name);
+    let has = |name: &str| rule.conditions.iter().any(|condition| condition.claim_name() == name);
     let beside = ["ref", "environment", "workflow", "actor", "ref_type"].into_iter().find(|name| has(name))?;
     let is_theirs = has("repository") && rule.subject.is_none() && !has("sub");
     is_theirs.then(|| (Preset::GithubActions, format!("the claims `repository` and `{beside}`")))

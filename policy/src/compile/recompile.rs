@@ -12,7 +12,7 @@ impl RuleSet {
     /// Compiles a change: `teams` are all teams, `accounts` the accounts that are new or changed, or
     /// whose teams changed. Accounts named in `gone` go; all others stay as they were compiled.
     /// Issuer entries, APIs and `tokens` are those of this rule set. Only `accounts` and `teams` have
-    /// findings. What follows from a reported fault of a name in `faulty` is none.
+    /// findings. A name in `faulty` has a reported fault, and its consequences are not reported again.
     ///
     /// # Errors
     /// All findings, if one of them is worse than a lint.
@@ -38,10 +38,17 @@ impl RuleSet {
         Ok(compiled)
     }
 
-    /// The usernames of the accounts in any of `teams`.
+    /// The usernames of the accounts in any of `teams`, and of those that were compiled by what an external
+    /// one of them grants.
     #[must_use]
     pub fn members(&self, teams: &HashSet<String>) -> Vec<AccountName> {
-        let is_member = |account: &&Account| account.granted.teams.iter().any(|team| teams.contains(team.as_str()));
+        let external = &self.external.teams;
+        let is_external = external.iter().any(|team| teams.contains(team.name.as_str()));
+        let names = |index: &usize| external.get(*index).is_some_and(|team| teams.contains(team.name.as_str()));
+        let is_member = |account: &&Account| {
+            account.granted.teams.iter().any(|team| teams.contains(team.as_str()))
+                || (is_external && account.terms.relies_on_external && self.possible_teams(account).iter().any(names))
+        };
         self.accounts.iter().filter(is_member).map(|account| account.granted.name.clone()).collect()
     }
 
@@ -55,10 +62,16 @@ impl RuleSet {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::collection::vec;
+    use proptest::option;
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
     use crate::AccountChanges;
     use crate::fixture::*;
-    use serde_json::json;
 
     fn block(id: u32) -> crate::IdentitySpec {
         short(identity("i"), "github", json!({ "repository_id": id }))
@@ -69,7 +82,8 @@ mod tests {
     }
 
     fn spec_of(scopes: &[&str], accounts: Vec<AccountSpec>) -> Spec {
-        Spec { teams: vec![team("t", vec![grant("deploy", scopes)])], ..spec(accounts) }
+        let t = external("t", vec![grant("deploy", scopes)], vec![directory_group("CN=T")]);
+        with_directory(Spec { teams: vec![t], ..spec(accounts) })
     }
 
     fn names(list: &[&str]) -> HashSet<String> {
@@ -79,7 +93,14 @@ mod tests {
     /// The account and scopes that a token of each repository is granted.
     fn decisions(rules: &RuleSet) -> Vec<String> {
         let requested = ask(rules, &[], "");
-        (0..8_u32).map(|id| outcome(rules, &token(json!({ "repository_id": id.to_string() })), &requested)).collect()
+        let (entry, groups) = (entry("github"), ["cn=t".into()]);
+        let of_group = |claims: &sts_claims::ClaimSet| {
+            let memberships = crate::membership::GroupsOfTest(&groups);
+            let facts = crate::Facts { entry: &entry, claims, now: NOW, memberships: &memberships };
+            format!("{:?}", rules.decide(facts, &requested))
+        };
+        let tokens = (0..8_u32).map(|id| token(json!({ "repository_id": id.to_string() })));
+        tokens.map(|claims| format!("{} {}", outcome(rules, &claims, &requested), of_group(&claims))).collect()
     }
 
     #[test]
@@ -92,14 +113,88 @@ mod tests {
         let changed = vec![member("c", 3), member("d", 4)];
         let part = old.recompile(new.teams.clone(), changed, &names(&["a"]), &FaultyNames::default()).unwrap().rules;
         assert_eq!(AccountChanges::between(&part, &whole), AccountChanges::default());
-        let granted = |rules: &RuleSet| {
-            let mut all: Vec<String> = rules.accounts().map(|account| format!("{account:?}")).collect();
-            all.sort();
-            all
-        };
-        assert_eq!(granted(&part), granted(&whole));
+        assert_eq!(sorted_accounts(&part), sorted_accounts(&whole));
         assert_eq!(decisions(&part), decisions(&whole));
         assert_ne!(decisions(&part), decisions(&old));
+    }
+
+    /// An account by its number: the repository that it takes tokens of, and how it comes to the team.
+    type Model = BTreeMap<u32, (u32, Tie)>;
+
+    /// How an account is tied to the team.
+    #[derive(Clone, Copy, Debug)]
+    enum Tie {
+        None,
+        Member,
+        /// A group may give it the team.
+        Login,
+        /// So it is, and its identity is narrowed to what only the team may grant.
+        Narrowed,
+    }
+
+    fn account_of(number: u32, (id, tie): (u32, Tie)) -> AccountSpec {
+        let name = format!("a{number}");
+        match tie {
+            Tie::None => account(&name, vec![block(id)]),
+            Tie::Member => member(&name, id),
+            Tie::Login => with_login(account(&name, vec![block(id)]), &name),
+            Tie::Narrowed => {
+                let identity = crate::IdentitySpec { scopes: Some(scopes(&["delete"])), ..block(id) };
+                with_login(account(&name, vec![identity]), &name)
+            }
+        }
+    }
+
+    fn ties() -> impl Strategy<Value = Tie> {
+        prop::sample::select(vec![Tie::None, Tie::Member, Tie::Login, Tie::Narrowed])
+    }
+
+    fn sorted_accounts(rules: &RuleSet) -> Vec<String> {
+        let mut all: Vec<String> = rules.accounts().map(|account| format!("{account:?}")).collect();
+        all.sort();
+        all
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_history_of_changes_compiles_to_what_a_load_would(
+            history in vec((0..6_u32, option::of((0..8_u32, ties())), 0..3_usize), 1..12),
+        ) {
+            const SCOPES: [&[&str]; 3] = [&["read"], &["read", "create"], &["delete"]];
+            let (mut model, mut team_scopes) = (Model::new(), SCOPES[0]);
+            let mut part = rules(&spec_of(team_scopes, vec![]));
+            for (number, state, scopes) in history {
+                let (before, scopes_before) = (model.clone(), team_scopes);
+                match state {
+                    Some(state) => model.insert(number, state),
+                    None => model.remove(&number),
+                };
+                let mut changed: BTreeSet<u32> = BTreeSet::from([number]);
+                if SCOPES[scopes] != team_scopes {
+                    team_scopes = SCOPES[scopes];
+                    let members = part.members(&names(&["t"]));
+                    changed.extend(before.keys().filter(|own| members.iter().any(|name| name.as_str() == format!("a{own}"))));
+                }
+                let gone = if state.is_none() { names(&[&format!("a{number}")]) } else { HashSet::new() };
+                let whole = spec_of(team_scopes, model.iter().map(|(own, state)| account_of(*own, *state)).collect());
+                let specs = changed.iter().filter_map(|own| Some(account_of(*own, *model.get(own)?))).collect();
+                let changed = part.recompile(whole.teams.clone(), specs, &gone, &FaultyNames::default());
+                let whole = RuleSet::compile(&whole);
+                prop_assert_eq!(changed.is_ok(), whole.is_ok());
+                let (Ok(changed), Ok(whole)) = (changed, whole) else {
+                    // A refused change changes nothing.
+                    (model, team_scopes) = (before, scopes_before);
+                    continue;
+                };
+                let whole = whole.rules;
+                part = changed.rules;
+                prop_assert_eq!(decisions(&part), decisions(&whole));
+                prop_assert_eq!(sorted_accounts(&part), sorted_accounts(&whole));
+                prop_assert_eq!(AccountChanges::between(&part, &whole), AccountChanges::default());
+            }
+        }
     }
 
     #[test]

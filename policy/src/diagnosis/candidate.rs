@@ -3,11 +3,10 @@
 
 use std::collections::HashSet;
 
-use sts_claims::ClaimSet;
-use sts_types::{EntryName, IdentityName, Located, Origin};
+use sts_types::{EntryName, Located, Origin};
 
-use crate::account::Account;
 use crate::condition::{Condition, Matcher, Test};
+use crate::external::Holdings;
 use crate::finding::{Finding, Severity};
 use crate::identity::{ApiGrant, Identity};
 use crate::resolve::RequestedNames;
@@ -16,9 +15,6 @@ use crate::{
     AccountSpec, Case, ConditionObject, ConditionSpec, Facts, GrantSpec, IdentitySpec, Outcome, ScalarSpec, Spec,
     Verdict,
 };
-
-/// Events that strangers can cause. One of each kind is enough to try.
-const STRANGERS_EVENTS: [&str; 5] = ["pull_request_target", "workflow_run", "issue_comment", "issues", "pull_request"];
 
 /// A spec with one account and one identity, to change and compile.
 pub(super) struct Candidate<'a> {
@@ -30,8 +26,9 @@ pub(super) struct Candidate<'a> {
 
 impl<'a> Candidate<'a> {
     /// Starts from the account and identity as they are. `None` if they do not compile alone.
-    pub(super) fn new(rules: &'a RuleSet, account: &Account, identity: &Identity) -> Option<Self> {
-        let spec = Spec { accounts: vec![account_spec(rules, account, identity)], ..rules.frame.clone() };
+    /// What groups give the account counts as its own.
+    pub(super) fn new(rules: &'a RuleSet, holdings: &Holdings<'_>, identity: &Identity) -> Option<Self> {
+        let spec = Spec { accounts: vec![account_spec(rules, holdings, identity)], ..rules.frame.clone() };
         let findings_before = findings(&spec)?;
         Some(Self { rules, spec, findings_before })
     }
@@ -74,16 +71,18 @@ impl<'a> Candidate<'a> {
     /// Whether events that strangers can cause stay refused. A subject that ends in
     /// `:pull_request`, for one, would accept them.
     fn keeps_events(&self, changed: &RuleSet, facts: Facts<'_>, request_names: &RequestedNames<'_>) -> bool {
-        let grants = |rules: &RuleSet, claims: &ClaimSet| {
-            let Ok(requested) = rules.resolve(request_names) else { return false };
-            matches!(rules.decide(Facts { claims, ..facts }, &requested), Outcome::Granted(_))
+        if self.rules.strangers_event(facts).is_some() {
+            return false;
+        }
+        if facts.claims.member("event_name").is_none() {
+            return true;
+        }
+        let grants = |rules: &RuleSet, event: &str| {
+            rules.resolve(request_names).is_ok_and(|requested| rules.grants_event(facts, &requested, event))
         };
-        STRANGERS_EVENTS.iter().all(|event| {
-            let mut claims = facts.claims.to_map();
-            claims.insert("event_name".to_owned(), (*event).into());
-            let claims = claims.into();
-            facts.claims.member("event_name").is_none() || !grants(changed, &claims) || grants(self.rules, &claims)
-        })
+        let Ok(requested) = changed.resolve(request_names) else { return false };
+        let tried = changed.events_to_try(facts.entry, requested.account);
+        tried.iter().all(|event| !grants(changed, event) || grants(self.rules, event))
     }
 
     fn keeps_guards(&self, changed: &RuleSet) -> bool {
@@ -104,7 +103,8 @@ fn findings(spec: &Spec) -> Option<HashSet<(Severity, String)>> {
     Some(compiled.warnings.into_iter().map(|finding| (finding.severity, finding.message)).collect())
 }
 
-fn account_spec(rules: &RuleSet, account: &Account, identity: &Identity) -> AccountSpec {
+fn account_spec(rules: &RuleSet, holdings: &Holdings<'_>, identity: &Identity) -> AccountSpec {
+    let account = holdings.account;
     let terms = &account.terms;
     AccountSpec {
         name: Located::nowhere(account.granted.name.clone()),
@@ -112,9 +112,9 @@ fn account_spec(rules: &RuleSet, account: &Account, identity: &Identity) -> Acco
         display_name: None,
         enabled: terms.window.enabled,
         teams: Vec::new(),
-        grants: terms.grants.iter().map(grant_spec).collect(),
-        default_api: terms
-            .default_target
+        grants: holdings.of_account().iter().map(grant_spec).collect(),
+        default_api: holdings
+            .default_target()
             .and_then(|index| rules.apis.get(index))
             .map(|api| Located::nowhere(api.name.to_string())),
         ttl: None,
@@ -122,15 +122,16 @@ fn account_spec(rules: &RuleSet, account: &Account, identity: &Identity) -> Acco
         not_after: terms.window.not_after,
         require_proof: terms.require_proof,
         actors: Vec::new(),
-        identities: vec![identity_spec(&identity.name, identity)],
+        external_login: None,
+        identities: vec![identity_spec(identity, &holdings.of_identity(identity))],
     }
 }
 
-fn identity_spec(name: &IdentityName, identity: &Identity) -> IdentitySpec {
+fn identity_spec(identity: &Identity, grants: &[ApiGrant]) -> IdentitySpec {
     let rules = &identity.terms.entries;
     IdentitySpec {
         origin: Origin::NONE,
-        name: name.clone(),
+        name: identity.name.clone(),
         issuers: rules.iter().map(|rule| Located::nowhere(rule.name.to_string())).collect(),
         subject: identity.subject.as_ref().map(|subject| Located::nowhere(subject.as_str().to_owned())),
         audience: rules
@@ -143,7 +144,7 @@ fn identity_spec(name: &IdentityName, identity: &Identity) -> IdentitySpec {
             .collect(),
         short_rule: None,
         scopes: None,
-        grants: Some(identity.terms.grants.iter().map(grant_spec).collect()),
+        grants: Some(grants.iter().map(grant_spec).collect()),
         ttl: None,
         copy_claims: Vec::new(),
         replay: None,

@@ -1,7 +1,6 @@
 //! Views of issuer entries and their audiences, to diagnose tokens that never reached the rules.
 
-use sts_claims::ClaimSet;
-use sts_types::{EntryName, IssuerTemplate, Issuers, UnixTime, is_uuid};
+use sts_types::{EntryName, IssuerTemplate, Issuers, is_uuid};
 
 use super::candidate::Candidate;
 use crate::identity::Identity;
@@ -81,21 +80,15 @@ impl RuleSet {
     /// Whether the request would be granted if the entry were enabled. Every lint and policy test
     /// counts.
     #[must_use]
-    pub fn grants_if_enabled(
-        &self,
-        entry: &EntryName,
-        claims: &ClaimSet,
-        now: UnixTime,
-        request_names: &RequestedNames<'_>,
-    ) -> bool {
+    pub fn grants_if_enabled(&self, facts: Facts<'_>, request_names: &RequestedNames<'_>) -> bool {
         /// Bound on the identities to try, because each is compiled.
         const MAX_TRIED: usize = 50;
-        let facts = Facts { entry, claims, now };
+        let entry = facts.entry;
         let takes = |identity: &&Identity| identity.terms.entries.iter().any(|rule| rule.name == *entry);
         let all =
             self.accounts.iter().flat_map(|account| account.identities.iter().map(move |identity| (account, identity)));
         all.filter(|(_, identity)| takes(identity)).take(MAX_TRIED).any(|(account, identity)| {
-            Candidate::new(self, account, identity)
+            Candidate::new(self, &self.holdings_of(account, facts), identity)
                 .is_some_and(|candidate| candidate.with_enabled(entry).holds(facts, request_names))
         })
     }

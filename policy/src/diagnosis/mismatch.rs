@@ -358,7 +358,7 @@ impl Fixer<'_> {
     }
 
     fn caller_change_of(&self, failed: &[&Failed<'_>]) -> Option<String> {
-        cover(self.account, self.identity, self.refused.requested).ok()?;
+        cover(&self.refused.holdings(self.account), self.identity, self.refused.requested).ok()?;
         let is_state = |failure: &&&Failed<'_>| {
             matches!(failure.check, Check::Enabled(..) | Check::NotBefore(..) | Check::NotAfter(..))
         };
@@ -402,7 +402,8 @@ impl Fixer<'_> {
     fn owner_change(&self, failed: &[Failed<'_>]) -> Option<String> {
         let changes: Vec<OwnerChange> =
             failed.iter().map(|failure| self.owner_change_of(failure)).collect::<Option<_>>()?;
-        let candidate = Candidate::new(self.refused.rules, self.account, self.identity)?;
+        let holdings = self.refused.holdings(self.account);
+        let candidate = Candidate::new(self.refused.rules, &holdings, self.identity)?;
         let changed = candidate.changed(|account| changes.iter().for_each(|change| (change.apply)(account)));
         if !changed.holds(self.refused.facts, self.refused.request_names) {
             return None;
@@ -450,7 +451,8 @@ impl Fixer<'_> {
     fn owner_change_of_claim(&self, condition: &Condition, failed: &Failed<'_>) -> Option<OwnerChange> {
         let index = self.identity.conditions.iter().position(|other| std::ptr::eq(&raw const **other, condition))?;
         let path = condition.path.to_string();
-        if condition.on_variable {
+        // Another answer to a yes-or-no claim would lift the condition.
+        if condition.on_variable || (condition.is_guard() && !failed.trace.is_spelling) {
             return None;
         }
         let Some(value) = self.context.claims.find(&condition.path) else {

@@ -118,7 +118,10 @@ fn several_in_one(refused: &Refused<'_>, wrong: &str) -> Option<Diagnosis> {
 
 /// The kind of thing, other than an account, that has this name.
 fn other_kind(rules: &RuleSet, name: &str) -> Option<String> {
-    if rules.accounts.iter().any(|account| account.granted.teams.iter().any(|team| team.as_str() == name)) {
+    let is_external = rules.external.teams.iter().any(|team| team.name.as_str() == name);
+    if is_external
+        || rules.accounts.iter().any(|account| account.granted.teams.iter().any(|team| team.as_str() == name))
+    {
         return Some("a team".to_owned());
     }
     if rules.entry_by_name.contains_key(name) {

@@ -79,7 +79,7 @@ impl Refused<'_> {
             }
         };
         let opened = |identity: &Identity| {
-            let candidate = Candidate::new(self.rules, account, identity)?;
+            let candidate = Candidate::new(self.rules, &self.holdings(account), identity)?;
             let candidate = candidate.changed(|account| {
                 account.enabled = true;
                 account.not_before = account.not_before.filter(|from| *from <= now);

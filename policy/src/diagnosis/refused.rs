@@ -1,6 +1,7 @@
 //! A refused request, as the diagnosis looks at it.
 
 use crate::account::Account;
+use crate::external::Holdings;
 use crate::finding::quoted;
 use crate::identity::Identity;
 use crate::resolve::RequestedNames;
@@ -41,6 +42,11 @@ impl<'a> Refused<'a> {
             RequestedAccount::Known(index) => self.rules.accounts.get(index),
             RequestedAccount::Any | RequestedAccount::Nobody => None,
         }
+    }
+
+    /// What an account has as the token is judged.
+    pub(super) fn holdings(&self, account: &'a Account) -> Holdings<'a> {
+        self.rules.holdings_of(account, self.facts)
     }
 
     /// Names the account at the start of a sentence.

@@ -7,6 +7,7 @@ use super::candidate::{Candidate, grant_spec, identity_of};
 use super::names::{self, Changed};
 use super::refused::Refused;
 use crate::account::{Account, Api};
+use crate::external::Holdings;
 use crate::finding::quoted;
 use crate::identity::{ApiGrant, Identity};
 use crate::{Diagnosis, GrantSpec, IdentityTrace, RequestedTarget};
@@ -14,12 +15,16 @@ use crate::{Diagnosis, GrantSpec, IdentityTrace, RequestedTarget};
 /// The request names no API, and the account has no default.
 pub(super) fn required(refused: &Refused<'_>) -> Diagnosis {
     let Some((matched, account, identity)) = matched(refused) else { return Diagnosis::default() };
-    let apis: Vec<&str> = identity.terms.grants.iter().map(|grant| grant.name.as_str()).collect();
+    let holdings = refused.holdings(account);
+    let (of_identity, of_account) = (holdings.of_identity(identity), holdings.of_account());
+    let apis: Vec<&str> = of_identity.iter().map(|grant| grant.name.as_str()).collect();
     let fitting: Vec<&str> = apis.iter().copied().filter(|api| grants(refused, api, Scopes::AsRequested)).collect();
-    let of_account = names::list(account.terms.grants.iter().map(|grant| grant.name.as_str()));
+    let of_account = names::list(of_account.iter().map(|grant| grant.name.as_str()));
+    let of_account = if of_account.is_empty() { "nothing".to_owned() } else { of_account };
     let cause = format!(
-        "{}; {matched} matches, but no API was asked for: the account is granted {of_account}, and has no `default_api`",
-        refused.account_title()
+        "{}; {matched} matches, but no API was asked for: the account is granted {of_account}, and has no `default_api`{}",
+        refused.account_title(),
+        refused.lacking(&holdings)
     );
     let found = Diagnosis::new("", cause).at("audience").actual("no API was named").expected(apis.join(" or "));
     match fitting.as_slice() {
@@ -37,26 +42,30 @@ pub(super) fn required(refused: &Refused<'_>) -> Diagnosis {
 /// The API is unknown or not granted, or the request names more than one.
 pub(super) fn not_granted(refused: &Refused<'_>) -> Diagnosis {
     let Some((matched, account, identity)) = matched(refused) else { return Diagnosis::default() };
+    let holdings = refused.holdings(account);
+    let (of_identity, of_account) = (holdings.of_identity(identity), holdings.of_account());
     let api = match refused.requested.target {
-        RequestedTarget::Refused => return unusable_target(refused, &matched, identity),
+        RequestedTarget::Refused => return unusable_target(refused, &matched, &of_identity),
         RequestedTarget::Api(index) => refused.rules.apis.get(index),
-        RequestedTarget::Default => account.terms.default_target.and_then(|index| refused.rules.apis.get(index)),
+        RequestedTarget::Default => holdings.default_target().and_then(|index| refused.rules.apis.get(index)),
     };
     let Some(api) = api else { return Diagnosis::default() };
-    let granted = names::list(identity.terms.grants.iter().map(|grant| grant.name.as_str()));
+    let granted = names::list(of_identity.iter().map(|grant| grant.name.as_str()));
     let (title, name) = (quoted(account.granted.name.as_str()), quoted(api.name.as_str()));
-    let narrowed = account.terms.grants.iter().find(|grant| grant.name == api.name);
+    let narrowed = of_account.iter().find(|grant| grant.name == api.name);
     let why = match narrowed {
         Some(_) => format!("identity {matched} narrows its account's grants to {granted}"),
-        None if granted.is_empty() => format!("nothing is granted by {}", grantors(account)),
-        None => format!("only {granted} is granted by {}", grantors(account)),
+        None if granted.is_empty() => format!("nothing is granted by {}", grantors(&holdings)),
+        None => format!("only {granted} is granted by {}", grantors(&holdings)),
     };
-    let cause = format!("{}; {matched} matches, but API {name} is not granted: {why}", refused.account_title());
+    let lacking = refused.lacking(&holdings);
+    let cause =
+        format!("{}; {matched} matches, but API {name} is not granted: {why}{lacking}", refused.account_title());
     let found = Diagnosis::new("", cause).at("audience").actual(api.name.as_str()).expected(granted);
-    let other = identity.terms.grants.iter().find(|grant| grants(refused, grant.name.as_str(), Scopes::AsRequested));
+    let other = of_identity.iter().find(|grant| grants(refused, grant.name.as_str(), Scopes::AsRequested));
     let ask = other.map(|grant| format!("ask for the API {}", quoted(grant.name.as_str())));
     let missing = refused.requested.scopes.as_ref().unwrap_or(&api.scopes);
-    let add = widened(refused, (account, identity), api, missing).then(|| match narrowed {
+    let add = widened(refused, (&holdings, identity), api, missing).then(|| match narrowed {
         Some(_) => format!("add API {name} to the grants of identity {matched}"),
         None => format!("add `{}` to the `grants` of the account {title} or of a team of it", written(api, missing)),
     });
@@ -66,15 +75,16 @@ pub(super) fn not_granted(refused: &Refused<'_>) -> Diagnosis {
 /// Not every requested scope is granted.
 pub(super) fn scope_not_granted(refused: &Refused<'_>) -> Diagnosis {
     let Some((matched, account, identity)) = matched(refused) else { return Diagnosis::default() };
+    let holdings = refused.holdings(account);
     let target = match refused.requested.target {
         RequestedTarget::Api(index) => Some(index),
-        RequestedTarget::Default => account.terms.default_target,
+        RequestedTarget::Default => holdings.default_target(),
         RequestedTarget::Refused => None,
     };
     let Some(api) = target.and_then(|index| refused.rules.apis.get(index)) else { return Diagnosis::default() };
     let of = |all: &[ApiGrant]| all.iter().find(|grant| grant.name == api.name).map(|grant| grant.scopes.clone());
     let (granted_scopes, of_account) =
-        (of(&identity.terms.grants).unwrap_or_default(), of(&account.terms.grants).unwrap_or_default());
+        (of(&holdings.of_identity(identity)).unwrap_or_default(), of(&holdings.of_account()).unwrap_or_default());
     let ignored = |scope: &&str| refused.rules.ignore_scopes.iter().any(|ignored| ignored.as_str() == *scope);
     let request_names: Vec<&str> = refused
         .request_names
@@ -85,10 +95,11 @@ pub(super) fn scope_not_granted(refused: &Refused<'_>) -> Diagnosis {
         .collect();
     let missing: Vec<&str> = request_names.iter().copied().filter(|scope| !granted_scopes.contains(scope)).collect();
     let first = missing.first().copied().unwrap_or_default();
-    let why = why_missing(refused, first, api, &of_account, (account, &matched));
+    let why = why_missing(refused, first, api, &of_account, (&holdings, &matched));
+    let lacking = refused.lacking(&holdings);
     let granted = if granted_scopes.is_empty() { "nothing".to_owned() } else { quoted(&granted_scopes.to_string()) };
     let cause = format!(
-        "{}; {matched} matches, but not all scopes are granted for API {}: {} is not ({why}); granted are {granted}",
+        "{}; {matched} matches, but not all scopes are granted for API {}: {} is not ({why}{lacking}); granted are {granted}",
         refused.account_title(),
         quoted(api.name.as_str()),
         names::list(missing.iter().copied()),
@@ -98,7 +109,7 @@ pub(super) fn scope_not_granted(refused: &Refused<'_>) -> Diagnosis {
     fix_scopes(
         refused,
         found,
-        (account, identity, &matched),
+        (&holdings, identity, &matched),
         api,
         (&request_names, &missing, &granted_scopes, &of_account),
     )
@@ -108,7 +119,7 @@ pub(super) fn scope_not_granted(refused: &Refused<'_>) -> Diagnosis {
 fn fix_scopes(
     refused: &Refused<'_>,
     found: Diagnosis,
-    (account, identity, matched): (&Account, &Identity, &str),
+    (holdings, identity, matched): (&Holdings<'_>, &Identity, &str),
     api: &Api,
     (request_names, missing, granted, of_account): (&[&str], &[&str], &ScopeSet, &ScopeSet),
 ) -> Diagnosis {
@@ -127,14 +138,14 @@ fn fix_scopes(
     let scope = if kept.is_empty() { granted.to_string() } else { kept.join(" ") };
     let ask = grants(refused, api.name.as_str(), Scopes::These(&scope)).then(|| format!("ask for {}", quoted(&scope)));
     let declared: ScopeSet = missing.iter().filter_map(|scope| Scope::new(scope).ok()).collect();
-    let add = widened(refused, (account, identity), api, &declared).then(|| {
+    let add = widened(refused, (holdings, identity), api, &declared).then(|| {
         let missing = names::list(missing.iter().copied());
         if declared.iter().all(|scope| of_account.contains(scope.as_str())) {
             format!("add {missing} to the scopes of identity {matched}")
         } else {
             format!(
                 "add {missing} to the `grants` of the account {} or of a team of it",
-                quoted(account.granted.name.as_str())
+                quoted(holdings.account.granted.name.as_str())
             )
         }
     });
@@ -147,13 +158,13 @@ fn why_missing(
     scope: &str,
     api: &Api,
     of_account: &ScopeSet,
-    (account, matched): (&Account, &str),
+    (holdings, matched): (&Holdings<'_>, &str),
 ) -> String {
     if of_account.contains(scope) {
         return format!("the account is granted it, and identity {matched} narrows it away");
     }
     if api.scopes.contains(scope) {
-        return format!("it is not in {}", grantors(account));
+        return format!("it is not in {}", grantors(holdings));
     }
     if let Some(other) = refused.rules.apis.iter().find(|api| api.scopes.contains(scope)) {
         return format!("it is a scope of API {}", quoted(other.name.as_str()));
@@ -178,7 +189,7 @@ fn why_missing(
 }
 
 /// The target is not an API, or several.
-fn unusable_target(refused: &Refused<'_>, matched: &str, identity: &Identity) -> Diagnosis {
+fn unusable_target(refused: &Refused<'_>, matched: &str, of_identity: &[ApiGrant]) -> Diagnosis {
     let rules = refused.rules;
     let account = refused.account_title();
     let request_names = refused.request_names;
@@ -191,7 +202,7 @@ fn unusable_target(refused: &Refused<'_>, matched: &str, identity: &Identity) ->
         let is_fine = |uri: &str| uri.contains(':') && !uri.contains('#') && rules.api_by_audience.contains_key(uri);
         resources().find(|uri| !is_fine(uri)).map(|uri| ("resource", uri))
     });
-    let granted = || identity.terms.grants.iter().map(|grant| grant.name.as_str());
+    let granted = || of_identity.iter().map(|grant| grant.name.as_str());
     let Some((parameter, wrong)) = unknown else {
         let all: Vec<&str> = named().chain(resources()).collect();
         let cause =
@@ -252,7 +263,12 @@ fn grants(refused: &Refused<'_>, api: &str, scopes: Scopes<'_>) -> bool {
 }
 
 /// Whether it is safe and enough to grant `scopes` of `api` to account and identity, too.
-fn widened(refused: &Refused<'_>, (account, identity): (&Account, &Identity), api: &Api, scopes: &ScopeSet) -> bool {
+fn widened(
+    refused: &Refused<'_>,
+    (holdings, identity): (&Holdings<'_>, &Identity),
+    api: &Api,
+    scopes: &ScopeSet,
+) -> bool {
     // Never propose our own API's scopes: they give power over all tokens.
     if api.name.as_str() == "sts" {
         return false;
@@ -266,11 +282,11 @@ fn widened(refused: &Refused<'_>, (account, identity): (&Account, &Identity), ap
         }
         all
     };
-    Candidate::new(refused.rules, account, identity).is_some_and(|candidate| {
+    Candidate::new(refused.rules, holdings, identity).is_some_and(|candidate| {
         let changed = candidate.changed(|spec| {
-            spec.grants = with(&account.terms.grants);
+            spec.grants = with(&holdings.of_account());
             if let Some(changed) = identity_of(spec) {
-                changed.grants = Some(with(&identity.terms.grants));
+                changed.grants = Some(with(&holdings.of_identity(identity)));
             }
         });
         changed.holds(refused.facts, refused.request_names)
@@ -278,11 +294,13 @@ fn widened(refused: &Refused<'_>, (account, identity): (&Account, &Identity), ap
 }
 
 /// Names the places that the grants of an account come from.
-fn grantors(account: &Account) -> String {
-    match account.granted.teams.as_slice() {
+fn grantors(holdings: &Holdings<'_>) -> String {
+    let own = holdings.account.granted.teams.iter().map(|team| team.as_str());
+    let teams: Vec<&str> = own.chain(holdings.given.iter().map(|(team, _)| team.name.as_str())).collect();
+    match teams.as_slice() {
         [] => "its `grants`".to_owned(),
-        [team] => format!("its `grants` and team {}", quoted(team.as_str())),
-        teams => format!("its `grants` and teams {}", names::list(teams.iter().map(|team| team.as_str()))),
+        [team] => format!("its `grants` and team {}", quoted(team)),
+        teams => format!("its `grants` and teams {}", names::list(teams.iter().copied())),
     }
 }
 

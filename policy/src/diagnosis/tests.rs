@@ -91,7 +91,10 @@ fn attacks(token: &ClaimSet) -> Vec<ClaimSet> {
 fn granted(rules: &RuleSet, token: &ClaimSet, request_names: &RequestedNames<'_>) -> bool {
     let Ok(requested) = rules.resolve(request_names) else { return false };
     let entry = entry("github");
-    matches!(rules.decide(Facts { entry: &entry, claims: token, now: NOW }, &requested), Outcome::Granted(_))
+    matches!(
+        rules.decide(Facts { entry: &entry, claims: token, now: NOW, memberships: &crate::NoDirectory }, &requested),
+        Outcome::Granted(_)
+    )
 }
 
 /// Applies the owner's change according to its text.
@@ -164,7 +167,7 @@ proptest! {
         let audience = words(&["octo"]);
         let request_names = RequestedNames { audience: &audience, ..RequestedNames::default() };
         let entry = entry("github");
-        let facts = Facts { entry: &entry, claims: &token, now: NOW };
+        let facts = Facts { entry: &entry, claims: &token, now: NOW, memberships: &crate::NoDirectory };
         let decision = rules.explain(facts, &rules.resolve(&request_names).unwrap());
         let Some(diagnosis) = rules.diagnose(facts, &request_names, &decision) else { return Ok(()) };
         let Some(fix) = &diagnosis.fix else { return Ok(()) };
@@ -200,7 +203,7 @@ fn fld06_trust_in_another_issuer_is_never_the_fix() {
     let audience = words(&["octo"]);
     let request_names = RequestedNames { audience: &audience, ..RequestedNames::default() };
     let (entry, claims) = (entry("github"), token(json!({})));
-    let facts = Facts { entry: &entry, claims: &claims, now: NOW };
+    let facts = Facts { entry: &entry, claims: &claims, now: NOW, memberships: &crate::NoDirectory };
     let decision = rules.explain(facts, &rules.resolve(&request_names).unwrap());
     let fix = rules.diagnose(facts, &request_names, &decision).unwrap().fix.unwrap();
     assert!(fix.starts_with("present a token of issuer entry `gitlab` (`iss` `https://gitlab.com`)"), "{fix}");
@@ -215,7 +218,7 @@ fn fld06_a_change_that_a_policy_test_forbids_is_not_advised() {
         let audience = words(&["octo"]);
         let request_names = RequestedNames { audience: &audience, ..RequestedNames::default() };
         let (entry, claims) = (entry("github"), token(json!({ "environment": "staging" })));
-        let facts = Facts { entry: &entry, claims: &claims, now: NOW };
+        let facts = Facts { entry: &entry, claims: &claims, now: NOW, memberships: &crate::NoDirectory };
         let decision = rules.explain(facts, &rules.resolve(&request_names).unwrap());
         rules.diagnose(facts, &request_names, &decision).unwrap().fix.unwrap()
     };
@@ -227,6 +230,7 @@ fn fld06_a_change_that_a_policy_test_forbids_is_not_advised() {
         token: crate::TestTokenSpec {
             preset: Some(at("github-actions".to_owned())),
             claims: Map::from_iter([("environment".to_owned(), json!("staging"))]),
+            groups: vec![],
         },
         issuer: None,
         account: Some(at("octo".to_owned())),
@@ -239,4 +243,17 @@ fn fld06_a_change_that_a_policy_test_forbids_is_not_advised() {
     guarded.guard(&spec, &[test], NOW);
     assert!(!said(&guarded).contains("in `i` of `octo`"), "{}", said(&guarded));
     assert!(said(&guarded).contains("present a token whose `environment` is \"prod\""), "{}", said(&guarded));
+}
+
+#[test]
+fn a_condition_on_a_yes_or_no_claim_is_never_advised_away() {
+    let rule = claims(identity("i"), json!({ "repository_id": "74", "ref_protected": "true" }));
+    let rules = rules(&spec(vec![account("octo", vec![rule])]));
+    let audience = words(&["octo"]);
+    let request_names = RequestedNames { audience: &audience, ..RequestedNames::default() };
+    let (entry, claims) = (entry("github"), token(json!({ "ref_protected": "false" })));
+    let facts = Facts { entry: &entry, claims: &claims, now: NOW, memberships: &crate::NoDirectory };
+    let decision = rules.explain(facts, &rules.resolve(&request_names).unwrap());
+    let fix = rules.diagnose(facts, &request_names, &decision).unwrap().fix.unwrap();
+    assert!(fix.contains("ref_protected") && !fix.contains("write `ref_protected"), "{fix}");
 }

@@ -301,9 +301,10 @@ fn c079_every_refusal_of_policy_is_one_reason() {
     let stranger = token(json!({ "sub": "repo:evil/x:ref:refs/heads/main" }));
     for names in [&["octo"][..], &["nobody"], &[], &["octo", "https://nowhere.example"]] {
         let requested = ask(&rules, names, "delete no-such-scope");
-        let Outcome::Refused(refusal) =
-            rules.decide(Facts { entry: &entry("github"), claims: &stranger, now: NOW }, &requested)
-        else {
+        let Outcome::Refused(refusal) = rules.decide(
+            Facts { entry: &entry("github"), claims: &stranger, now: NOW, memberships: &crate::NoDirectory },
+            &requested,
+        ) else {
             panic!("granted")
         };
         assert_eq!(refusal.reason(), "not_authorized", "{names:?}");
@@ -451,7 +452,10 @@ fn the_lifetime_is_the_smallest_and_the_replay_rule_the_nearest() {
     let grant = |spec: &Spec, asked: Option<u32>| {
         let rules = rules(spec);
         let requested = Requested { lifetime: asked.map(life), ..ask(&rules, &["octo"], "") };
-        match rules.decide(Facts { entry: &entry("github"), claims: &token(json!({})), now: NOW }, &requested) {
+        match rules.decide(
+            Facts { entry: &entry("github"), claims: &token(json!({})), now: NOW, memberships: &crate::NoDirectory },
+            &requested,
+        ) {
             Outcome::Granted(grant) => grant,
             Outcome::Refused(refusal) => panic!("{refusal:?}"),
         }
@@ -572,7 +576,7 @@ proptest! {
         let token: ClaimSet = json!({ "sub": sub, "aud": OURS, "c": "x" }).as_object().cloned().unwrap().into();
         let scopes_for = |scope: &str| {
             let (entry, requested) = (entry("a"), ask(&rules, &["octo"], scope));
-            match rules.decide(Facts { entry: &entry, claims: &token, now: NOW }, &requested) {
+            match rules.decide(Facts { entry: &entry, claims: &token, now: NOW, memberships: &crate::NoDirectory }, &requested) {
                 Outcome::Granted(grant) => Some(grant.scopes.iter().map(|one| one.to_string()).collect::<Vec<_>>()),
                 Outcome::Refused(_) => None,
             }

@@ -119,7 +119,7 @@ pub(super) fn meet(a: &Identity, b: &Identity, preset: Option<Preset>) -> Option
     for first in a.conditions.iter() {
         for second in b.conditions.iter().filter(|second| second.path == first.path) {
             // Two conditions with `or_absent` meet in a token without the claim.
-            if (!first.or_absent || !second.or_absent) && exclude(first, second) {
+            if (!first.or_absent || !second.or_absent) && exclude(first, second, true) {
                 return None;
             }
             certain &= is_plain(first) && is_plain(second) && first.tests.len() + second.tests.len() == 2;
@@ -138,19 +138,54 @@ pub(super) fn meet(a: &Identity, b: &Identity, preset: Option<Preset>) -> Option
     Some(CommonToken { subject, certain })
 }
 
+/// Claims that have one value at every provider. Any other may be a list, and two of its values may
+/// stand in one token.
+const SINGLE: [&str; 7] = ["sub", "email", "hd", "tid", "oid", "idtyp", "azp"];
+
+/// Claims of short rules that are lists of texts.
+const LISTS: [&str; 2] = ["groups_direct", "oidc.circleci.com/context-ids"];
+
+/// Whether the claim surely has one value.
+fn is_single_valued(path: &str, preset: Option<Preset>) -> bool {
+    SINGLE.contains(&path) || preset.is_some_and(|preset| preset.is_text_claim(path) && !LISTS.contains(&path))
+}
+
+/// Whether one token can meet the conditions of an identity, among them that on its subject, and
+/// those of the console. `true` if the comparison cannot tell.
+pub(crate) fn can_meet(
+    identity: &[Arc<Condition>],
+    console: &[Arc<Condition>],
+    subject: Option<&Pattern>,
+    preset: Option<Preset>,
+) -> bool {
+    // The subject may fix the value of a claim.
+    let named = claims_of(preset, subject.map_or("", Pattern::literal_head));
+    let contradicted = |condition: &Arc<Condition>| named.find(&condition.path).is_some() && !condition.holds(&named);
+    if console.iter().any(contradicted) {
+        return false;
+    }
+    let excludes = |first: &Condition, second: &Condition| {
+        first.path == second.path
+            && !(first.or_absent && second.or_absent)
+            && exclude(first, second, is_single_valued(first.path.as_str(), preset))
+    };
+    !identity.iter().any(|first| console.iter().any(|second| excludes(first, second)))
+}
+
 fn is_plain(condition: &Condition) -> bool {
     condition.tests.iter().all(|test| matches!(test, Test::AnyOf(_) | Test::Present(_)))
 }
 
-/// Whether no single value meets both conditions; `false` if the comparison cannot tell.
-fn exclude(a: &Condition, b: &Condition) -> bool {
+/// Whether no claim meets both conditions; `false` if the comparison cannot tell. `is_single` says
+/// that the claim is no list.
+fn exclude(a: &Condition, b: &Condition, is_single: bool) -> bool {
     let apart = |m: &Matcher, n: &Matcher| match (m, n) {
         (Matcher::Text(first), Matcher::Text(other)) => shortest([first, other], []) == Search::Nothing,
         (Matcher::Number(_), Matcher::Number(_)) | (Matcher::Bool(_), Matcher::Bool(_)) => m != n,
         _ => true,
     };
     let one_way = |left: &Test, right: &Test| match (left, right) {
-        (Test::AnyOf(first) | Test::AllOf(first), Test::AnyOf(second) | Test::AllOf(second)) => {
+        (Test::AnyOf(first) | Test::AllOf(first), Test::AnyOf(second) | Test::AllOf(second)) if is_single => {
             first.iter().all(|m| second.iter().all(|n| apart(m, n)))
         }
         (Test::AnyOf(any), Test::NoneOf(none)) => any.iter().all(|m| match m {

@@ -277,7 +277,7 @@ fn lend(preset: Preset, condition: &Condition, claims: &mut Map<String, Value>) 
 }
 
 /// Sets the claim at `path`. Creates no missing objects on the way.
-fn set(path: &ClaimPath, value: &str, claims: &mut Map<String, Value>) {
+pub(crate) fn set(path: &ClaimPath, value: &str, claims: &mut Map<String, Value>) {
     if !path.as_str().starts_with('/') {
         claims.insert(path.as_str().to_owned(), value.into());
         return;

@@ -1,6 +1,6 @@
 //! Buildkite: one issuer for everybody.
 
-use super::owner::{OwnerGrammar, OwnerText, never};
+use super::owner::{OwnerGrammar, OwnerText, never, no_id};
 use super::platform::{DEFAULTS, IssuerDefaults, IssuerForm, MemberPath, Platform, ShortRule, plain, shared};
 
 pub(super) const PLATFORM: Platform = Platform {
@@ -23,7 +23,10 @@ const OWNER: OwnerGrammar = OwnerGrammar {
         ("pipeline_id", OwnerText::Whole),
     ],
     ids: &["organization_id", "pipeline_id"],
+    beside: &["pipeline_id"],
+    runs_in: &[],
     subject_has_id: never,
+    subject_owner_id: no_id,
     advice: "begin `subject` with `organization:SLUG:`, or add the claim `organization_id`",
 };
 

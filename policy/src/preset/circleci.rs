@@ -1,6 +1,6 @@
 //! CircleCI: one issuer per organisation, or one for everybody with `--root-issuer`.
 
-use super::owner::{OwnerGrammar, OwnerText, never};
+use super::owner::{OwnerGrammar, OwnerText, never, no_id};
 use super::platform::{IssuerForm, MemberPath, Platform, ShortRule, plain, shared, sole};
 
 pub(super) const PLATFORM: Platform = Platform {
@@ -20,7 +20,10 @@ const OWNER: OwnerGrammar = OwnerGrammar {
     shapes: &["org/?*/project/?*/user/?*"],
     claims: &[("oidc.circleci.com/org-id", OwnerText::Whole), ("oidc.circleci.com/project-id", OwnerText::Whole)],
     ids: &[],
+    beside: &["oidc.circleci.com/project-id"],
+    runs_in: &[],
     subject_has_id: never,
+    subject_owner_id: no_id,
     advice: "begin `subject` with `org/ORGANISATION-ID/`, or add the claim `oidc.circleci.com/org-id`",
 };
 

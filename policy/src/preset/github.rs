@@ -87,7 +87,10 @@ pub(super) const OWNER: OwnerGrammar = OwnerGrammar {
         ("enterprise", OwnerText::Whole),
     ],
     ids: &["repository_id", "repository_owner_id", "enterprise_id"],
+    beside: &["repository_id", "enterprise_id", "enterprise"],
+    runs_in: &[],
     subject_has_id: has_id,
+    subject_owner_id,
     advice: "begin `subject` with `repo:OWNER/`, or add `repository_owner_id` or `repository_id`",
 };
 
@@ -96,6 +99,15 @@ fn has_id(subject: &str) -> bool {
     let owner = subject.strip_prefix("repo:").and_then(|rest| rest.split_once('@'));
     let by_name = owner.is_some_and(|(name, id)| !name.contains('/') && id.starts_with(|c: char| c.is_ascii_digit()));
     by_name || subject.starts_with("repository_id:") || subject.starts_with("repository_owner_id:")
+}
+
+/// The owner's id in `repo:O@1/...` and `repository_owner_id:1:...`.
+fn subject_owner_id(subject: &str) -> Option<&str> {
+    let id = match subject.strip_prefix("repository_owner_id:") {
+        Some(rest) => rest.split_once(':')?.0,
+        None => subject.strip_prefix("repo:")?.split_once('/')?.0.split_once('@')?.1,
+    };
+    (!id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit())).then_some(id)
 }
 
 /// Every claim is a string, even ids and `ref_protected`. Only the registered times are numbers.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::owner::{OwnerGrammar, OwnerText, never};
+use super::owner::{OwnerGrammar, OwnerText, never, no_id};
 use super::platform::{IssuerForm, MemberPath, Platform, ShortRule, plain, shared};
 
 pub(super) const PLATFORM: Platform = Platform {
@@ -64,8 +64,8 @@ const SHORT_RULE: ShortRule = ShortRule {
 };
 
 /// `ci_config_ref_uri` does not name the owner: any project may use another's configuration. In the
-/// pipeline of a merge request from a fork, the `project_*` claims name the fork, and
-/// `job_project_*` the project that runs the pipeline.
+/// pipeline of a merge request from a fork, the `project_*` claims name the fork, and `job_project_*`
+/// the project that runs the pipeline. A rule on the latter alone accepts the code of every fork.
 const OWNER: OwnerGrammar = OwnerGrammar {
     subjects: &[OwnerText::Between { prefix: "project_path:", ends: &['/'] }],
     exact_subject: false,
@@ -73,15 +73,14 @@ const OWNER: OwnerGrammar = OwnerGrammar {
     claims: &[
         ("project_id", OwnerText::Whole),
         ("namespace_id", OwnerText::Whole),
-        ("job_project_id", OwnerText::Whole),
-        ("job_namespace_id", OwnerText::Whole),
         ("project_path", OwnerText::Between { prefix: "", ends: &['/'] }),
         ("namespace_path", OwnerText::Between { prefix: "", ends: &['/'] }),
-        ("job_project_path", OwnerText::Between { prefix: "", ends: &['/'] }),
-        ("job_namespace_path", OwnerText::Between { prefix: "", ends: &['/'] }),
     ],
-    ids: &["project_id", "namespace_id", "job_project_id", "job_namespace_id"],
+    ids: &["project_id", "namespace_id"],
+    beside: &["project_id"],
+    runs_in: &[("job_project_id", "project_id"), ("job_namespace_id", "namespace_id")],
     subject_has_id: never,
+    subject_owner_id: no_id,
     advice: "begin `subject` with `project_path:GROUP/`, or add `namespace_id` or `project_id`",
 };
 

@@ -1,6 +1,6 @@
 //! Google service accounts: one issuer for everybody. The subject is the numeric unique id.
 
-use super::owner::{OwnerGrammar, OwnerText, never};
+use super::owner::{OwnerGrammar, OwnerText, never, no_id};
 use super::platform::{DEFAULTS, IssuerDefaults, IssuerForm, MemberPath, Platform, ShortRule, plain, shared};
 
 pub(super) const PLATFORM: Platform = Platform {
@@ -27,7 +27,10 @@ const OWNER: OwnerGrammar = OwnerGrammar {
         ("/google/compute_engine/project_number", OwnerText::Whole),
     ],
     ids: &[],
+    beside: &[],
+    runs_in: &[],
     subject_has_id: never,
+    subject_owner_id: no_id,
     advice: "write the service account's numeric unique id as `subject`",
 };
 

@@ -17,8 +17,16 @@ pub(crate) struct OwnerGrammar {
     /// Claims that name the owner or its property by an id that is never reused. Empty if names are
     /// never reused either.
     pub(crate) ids: &'static [&'static str],
+    /// Those of `claims` that name something the owner has or belongs to, such as a repository or an
+    /// enterprise. The others name the owner.
+    pub(crate) beside: &'static [&'static str],
+    /// Ids that tell where a job runs, each with the id that tells where its code comes from. They
+    /// differ when the job runs somebody else's code. Where a job runs names no owner.
+    pub(crate) runs_in: &'static [(&'static str, &'static str)],
     /// Whether a subject with this literal head contains such an id.
     pub(crate) subject_has_id: fn(&str) -> bool,
+    /// The owner's id in a subject that begins with this text, if the id is whole in it.
+    pub(crate) subject_owner_id: fn(&str) -> Option<&str>,
     /// What to write in a rule, for people.
     pub(crate) advice: &'static str,
 }
@@ -26,6 +34,11 @@ pub(crate) struct OwnerGrammar {
 /// `subject_has_id` of platforms whose subjects have no ids.
 pub(super) fn never(_: &str) -> bool {
     false
+}
+
+/// `subject_owner_id` of platforms whose subjects do not name the owner by id.
+pub(super) fn no_id(_: &str) -> Option<&str> {
+    None
 }
 
 /// A form of text that names the owner.

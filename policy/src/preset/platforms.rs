@@ -112,6 +112,15 @@ impl Preset {
         self.platform().short_rule.map(|rule| rule.key)
     }
 
+    /// The members of its short rule, each with the claim that it is a condition on.
+    pub fn short_rule_members(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let members = self.platform().short_rule.map_or(&[][..], |rule| rule.members);
+        members.iter().map(|(name, path)| match path {
+            MemberPath::Same => (*name, *name),
+            MemberPath::Path(claim) | MemberPath::Value(claim) => (*name, *claim),
+        })
+    }
+
     /// The claims of a typical, fictional token. Its times are around 1790000000.
     #[must_use]
     pub fn sample(self) -> Map<String, Value> {

@@ -5,7 +5,7 @@
 //! own documentation (docs). A wrong entry costs an operator one subject in an identity; a missing
 //! one lets strangers in. So the list includes doubtful issuers.
 
-use super::owner::{OwnerGrammar, OwnerText, never};
+use super::owner::{OwnerGrammar, OwnerText, never, no_id};
 use super::platform::{IssuerForm, shared};
 
 /// A shared issuer.
@@ -123,7 +123,18 @@ const fn grammar(
     claims: &'static [(&'static str, OwnerText)],
     advice: &'static str,
 ) -> OwnerGrammar {
-    OwnerGrammar { subjects, exact_subject: true, shapes: &[], claims, ids: &[], subject_has_id: never, advice }
+    OwnerGrammar {
+        subjects,
+        exact_subject: true,
+        shapes: &[],
+        claims,
+        ids: &[],
+        beside: &["pipeline_id", "repository_id", "repository_owner_id", "app_id"],
+        runs_in: &[],
+        subject_has_id: never,
+        subject_owner_id: no_id,
+        advice,
+    }
 }
 
 const fn colon(prefix: &'static str) -> OwnerText {

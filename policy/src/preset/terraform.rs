@@ -1,6 +1,6 @@
 //! HCP Terraform, and self-hosted Terraform Enterprise.
 
-use super::owner::{OwnerGrammar, OwnerText, never};
+use super::owner::{OwnerGrammar, OwnerText, never, no_id};
 use super::platform::{IssuerForm, MemberPath, Platform, ShortRule, plain, shared};
 
 pub(super) const PLATFORM: Platform = Platform {
@@ -32,7 +32,10 @@ const OWNER: OwnerGrammar = OwnerGrammar {
         ("terraform_full_workspace", OwnerText::Between { prefix: "organization:", ends: &[':'] }),
     ],
     ids: &["terraform_organization_id", "terraform_project_id", "terraform_workspace_id"],
+    beside: &["terraform_project_id", "terraform_workspace_id"],
+    runs_in: &[],
     subject_has_id: never,
+    subject_owner_id: no_id,
     advice: "begin `subject` with `organization:NAME:`, or add the claim `terraform_organization_id`",
 };
 

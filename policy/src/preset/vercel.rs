@@ -1,6 +1,6 @@
 //! Vercel: one issuer per team, or one for everybody in global mode.
 
-use super::owner::{OwnerGrammar, OwnerText, never};
+use super::owner::{OwnerGrammar, OwnerText, never, no_id};
 use super::platform::{IssuerForm, Platform, plain, shared, sole};
 
 pub(super) const PLATFORM: Platform = Platform {
@@ -18,6 +18,9 @@ const OWNER: OwnerGrammar = OwnerGrammar {
     shapes: &["owner:?*:project:?*:environment:?*"],
     claims: &[("owner_id", OwnerText::Whole), ("owner", OwnerText::Whole), ("project_id", OwnerText::Whole)],
     ids: &["owner_id", "project_id"],
+    beside: &["project_id"],
+    runs_in: &[],
     subject_has_id: never,
+    subject_owner_id: no_id,
     advice: "begin `subject` with `owner:TEAM:`, or add the claim `owner_id`",
 };

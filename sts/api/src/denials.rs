@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Number, Value};
+use serde_json::{Map, Number, Value};
 use sts_types::{RequestId, UnixTime};
 use utoipa::{IntoParams, ToSchema};
 
@@ -68,6 +68,10 @@ pub struct Denial {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub presented: Option<PresentedToken>,
+    /// The token's claims that tell where it comes from: its subject, and those that name its owner and event.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub origin: Map<String, Value>,
     /// The values of `audience` and `resource` in the request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<String>,
@@ -284,6 +288,7 @@ mod tests {
                 "failing_condition": { "on": "ref", "expected": "main", "actual": "dev" },
                 "presented": { "verified": true, "iss": "https://i.example", "aud": ["a"], "kid": "k", "alg": "RS256",
                     "typ": "JWT", "exp": 1.5, "nbf": 1, "iat": 2 },
+                "origin": { "sub": "job:1", "repository_id": "7" },
                 "asked": ["deploy"], "scope": "s", "source": "127.0.0.1", "decision": { "trace": [1] }, "text": "all of it",
             })
             .as_object()

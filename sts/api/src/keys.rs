@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use sts_types::{Kid, UnixTime};
 use utoipa::ToSchema;
 
+use crate::Coverage;
 use crate::names::names;
 use crate::schema::EpochSeconds;
 
@@ -54,10 +55,61 @@ pub struct SigningKeys {
     pub made: Option<Vec<Kid>>,
 }
 
+/// The body of `POST /admin/v1/keys/{kid}/withdraw`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WithdrawKeyRequest {
+    /// Why; kept with the revocation of its tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The answer of `POST /admin/v1/keys/{kid}/withdraw`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct WithdrawnKey {
+    /// The key that is withdrawn, or would be.
+    #[schema(value_type = String)]
+    pub withdrawn: Kid,
+    /// Every key that is published now.
+    pub keys: Vec<SigningKey>,
+    /// The `kid` of each key that was made in its place. It signs at once.
+    #[schema(value_type = Vec<String>)]
+    pub made: Vec<Kid>,
+    /// How many live tokens it ends, or would end.
+    #[serde(flatten)]
+    pub coverage: Coverage,
+    /// Whether a revocation rule ends its tokens now. Without one they end at each server when it reads
+    /// the keys again, within a minute.
+    pub recorded: bool,
+    /// Why the key may still be on its PKCS#11 device, where its `kid` is its label. No server uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub not_destroyed: Option<String>,
+    /// Whether nothing was done.
+    pub dry_run: bool,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_withdrawal_is_read_as_it_was_written() {
+        let text = json!({
+            "withdrawn": "k1", "keys": [], "made": ["k2"], "covered": 7, "at_least": false, "recorded": true,
+            "dry_run": false,
+        });
+        let mut left = text.clone();
+        left["not_destroyed"] = json!("it is gone");
+        for text in [text, left] {
+            let read: WithdrawnKey = serde_json::from_value(text.clone()).unwrap();
+            assert_eq!(serde_json::to_value(read).unwrap(), text);
+        }
+        let request: WithdrawKeyRequest = serde_json::from_value(json!({ "reason": "stolen" })).unwrap();
+        assert_eq!(serde_json::to_value(request).unwrap(), json!({ "reason": "stolen" }));
+        assert!(serde_json::from_value::<WithdrawKeyRequest>(json!({ "kid": "k1" })).is_err());
+    }
 
     #[test]
     fn signing_keys_are_read_as_they_were_written() {

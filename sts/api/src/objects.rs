@@ -1,5 +1,7 @@
 //! The objects that rules are made of: `/admin/v1/{kind}`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sts_types::{ObjectKind, UnixTime};
@@ -48,6 +50,10 @@ pub struct Object {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub file: Option<String>,
+    /// The line of its name in that file, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub line: Option<u32>,
     /// Changes with each write. No two states of an object share one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -72,12 +78,23 @@ pub struct Object {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub not_in_force: Option<NotInForce>,
+    /// When a service account and its identities last got a token. At most a minute old; absent for other kinds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub last_use: Option<LastUse>,
     /// What is wrong with it, if it is set aside.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
 }
 
 impl Object {
+    /// Where a file declares it: `FILE:LINE`.
+    #[must_use]
+    pub fn place(&self) -> Option<String> {
+        let file = self.file.as_ref()?;
+        Some(self.line.map_or_else(|| file.clone(), |line| format!("{file}:{line}")))
+    }
+
     /// The entity tag of this state of a managed object.
     #[must_use]
     pub fn etag(&self) -> Option<String> {
@@ -107,6 +124,18 @@ pub struct ObjectPage {
     /// Go on `after` this; `null` when there are no more.
     #[schema(required)]
     pub next: Option<String>,
+}
+
+/// When a service account last got a token.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct LastUse {
+    /// By any of its identities or API keys; `null` if not in the last 400 days.
+    #[schema(value_type = Option<EpochSeconds>, required)]
+    pub at: Option<UnixTime>,
+    /// By each identity, by name. An identity that was not used in the last 400 days is left out.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, EpochSeconds>)]
+    pub identities: BTreeMap<String, UnixTime>,
 }
 
 /// The answer to a change of an object.
@@ -223,6 +252,9 @@ pub struct ObjectQuery {
     /// Only accounts of this team.
     #[param(nullable = false)]
     pub team: Option<String>,
+    /// Only teams that this account has, or that a group gives or may give it.
+    #[param(nullable = false)]
+    pub account: Option<String>,
     /// Only accounts with an identity of this issuer entry.
     #[param(nullable = false)]
     pub issuer: Option<String>,
@@ -235,6 +267,10 @@ pub struct ObjectQuery {
     /// The most objects of the page.
     #[param(nullable = false, minimum = 1, maximum = 1000, default = 100)]
     pub limit: Option<usize>,
+    /// With the last use of accounts. It changes without a new revision, so it is not part of an
+    /// object otherwise.
+    #[param(nullable = false)]
+    pub last_use: Option<bool>,
 }
 
 impl ObjectQuery {
@@ -243,18 +279,19 @@ impl ObjectQuery {
     /// # Errors
     /// When a parameter is unknown, given twice, or has no such value.
     pub fn from_query(query: &str) -> Result<Self, QueryError> {
-        const FORM: &str =
-            "objects are listed by one `source`, `enabled`, `team`, `issuer`, `q`, `after` and `limit` at most";
+        const FORM: &str = "objects are listed by one `source`, `enabled`, `team`, `account`, `issuer`, `q`, `after`, `limit` and `last_use` at most";
         let mut read = Self::default();
         for (name, value) in parameters(query) {
             let is_repeated = match &*name {
                 "source" => read.source.replace(source(&value)?).is_some(),
                 "enabled" => read.enabled.replace(flag("enabled", &value)?).is_some(),
                 "team" => read.team.replace(value.into_owned()).is_some(),
+                "account" => read.account.replace(value.into_owned()).is_some(),
                 "issuer" => read.issuer.replace(value.into_owned()).is_some(),
                 "q" => read.q.replace(value.into_owned()).is_some(),
                 "after" => read.after.replace(value.into_owned()).is_some(),
                 "limit" => read.limit.replace(limit(&value)?).is_some(),
+                "last_use" => read.last_use.replace(flag("last_use", &value)?).is_some(),
                 _ => return Err(FORM.into()),
             };
             if is_repeated {
@@ -271,10 +308,12 @@ impl ObjectQuery {
             ("source", self.source.map(|source| source.to_string())),
             ("enabled", self.enabled.map(|enabled| enabled.to_string())),
             ("team", self.team.clone()),
+            ("account", self.account.clone()),
             ("issuer", self.issuer.clone()),
             ("q", self.q.clone()),
             ("after", self.after.clone()),
             ("limit", self.limit.map(|limit| limit.to_string())),
+            ("last_use", self.last_use.map(|last_use| last_use.to_string())),
         ])
     }
 }
@@ -296,7 +335,7 @@ mod tests {
     #[test]
     fn an_object_is_read_as_it_was_written() {
         for text in [
-            json!({ "kind": "teams", "name": "t", "spec": { "grants": {} }, "source": "file", "file": "a.yaml" }),
+            json!({ "kind": "teams", "name": "t", "spec": { "grants": {} }, "source": "file", "file": "a.yaml", "line": 7 }),
             json!({
                 "kind": "service-accounts", "name": "bot", "spec": {}, "source": "managed", "revision": 7,
                 "created_at": 1, "created_by": "admin token", "updated_at": 2, "updated_by": "x",
@@ -336,6 +375,7 @@ mod tests {
             source: Some(ObjectSource::Managed),
             enabled: Some(false),
             team: Some("a&b".to_owned()),
+            account: Some("a=b".to_owned()),
             q: Some("x y".to_owned()),
             limit: Some(3),
             ..ObjectQuery::default()

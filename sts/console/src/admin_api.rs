@@ -1,6 +1,7 @@
 //! The admin API as pages see it: the same operations, rights and answers as under `/admin/v1`.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::pin::Pin;
 
 use serde::Serialize;
@@ -20,6 +21,8 @@ pub struct Actor {
     pub rights: Rights,
     /// The id of the request to the console. An error of the API shows it too.
     pub request_id: RequestId,
+    /// The address that the request came from, if it is known.
+    pub source: Option<IpAddr>,
 }
 
 /// The method of a request to the API.
@@ -82,7 +85,7 @@ impl ApiRequest {
     }
 }
 
-/// The answer of the API, whatever its status.
+/// The answer of the API: a success or a refusal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiAnswer {
     /// The status of HTTP.

@@ -26,4 +26,9 @@ impl Form {
     pub(crate) fn field(&self, name: &str) -> &str {
         self.0.iter().find(|(field, _)| field == name).map_or("", |(_, value)| value)
     }
+
+    /// The value without the spaces around it.
+    pub(crate) fn trimmed(&self, name: &str) -> &str {
+        self.field(name).trim()
+    }
 }

@@ -9,10 +9,12 @@ use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpMessage as _};
+use actix_web::{Error, HttpMessage as _, HttpRequest};
 
+use crate::pages::{Frame, Section};
+use crate::sign_in::{HOME, sign_in_path};
 use crate::signed_in::FoundSession;
-use crate::{BrowserRequest, Console, PageError};
+use crate::{BrowserRequest, Console, PageError, Session, SignedInBy, events};
 
 /// The cookie that holds the session's id. A browser takes this prefix only with `Secure`, `Path=/`
 /// and no `Domain`, so no other host can set it.
@@ -48,11 +50,20 @@ pub(crate) async fn guard(
     let (request, response) = answered.into_parts();
     let refused = response.error().and_then(|error| error.as_error::<PageError>());
     let mut response = match refused {
-        Some(error) => error.page(&browser.request_id),
+        Some(error) => {
+            let sign_in = console.provider().map(|_| sign_in_path(asked_for(&request)));
+            error.page(&browser, frame(&request), sign_in)
+        }
         None => response,
     };
     add_headers(response.headers_mut());
     Ok(ServiceResponse::new(request, response))
+}
+
+/// The frame around an error of a session.
+fn frame(request: &HttpRequest) -> Option<Frame> {
+    let FoundSession(session) = request.extensions().get::<FoundSession>().cloned()?;
+    Some(Frame::new(&session, Section::of_path(request.path()), None))
 }
 
 /// Refuses a form of another site, and finds the session.
@@ -63,9 +74,35 @@ async fn admit(console: &Console, browser: &BrowserRequest, request: &ServiceReq
     if let Some(id) = session_id(request.headers())
         && let Some(session) = console.sessions().session(id).await?
     {
-        request.extensions_mut().insert(FoundSession(Rc::new(session)));
+        match end_of_terms(console, &session).await? {
+            Some(why) => {
+                console.sessions().end(id).await?;
+                events::signed_out(browser, &session, why);
+            }
+            None => {
+                request.extensions_mut().insert(FoundSession(Rc::new(session)));
+            }
+        }
     }
     Ok(())
+}
+
+/// Why the session must end now: what it rests on is no longer in force.
+async fn end_of_terms(console: &Console, session: &Session) -> Result<Option<&'static str>, PageError> {
+    let (holds, why) = match session.by {
+        SignedInBy::Provider => (console.terms() == Some(session.terms), "the `console` block changed"),
+        SignedInBy::Link => {
+            let holds = console.sessions().is_admin_token_in_force(session.terms).await?;
+            (holds, "the admin token that made the link changed")
+        }
+    };
+    Ok((!holds).then_some(why))
+}
+
+/// The page that the person wanted to see.
+fn asked_for(request: &HttpRequest) -> &str {
+    let target = request.uri().path_and_query().map_or(HOME, |target| target.as_str());
+    if request.method() == Method::GET { target } else { HOME }
 }
 
 /// Whether one of our own pages sent the request, as far as the browser says.
@@ -81,8 +118,13 @@ fn is_of_own_site(headers: &HeaderMap, own: &str) -> bool {
 
 /// The id in the session cookie.
 pub(crate) fn session_id(headers: &HeaderMap) -> Option<&str> {
+    cookie_value(headers, COOKIE)
+}
+
+/// The value of the first cookie of that name.
+pub(crate) fn cookie_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let lines = headers.get_all(header::COOKIE).filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+    lines.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 /// The `Set-Cookie` of a session that begins.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::form::Form;
 use crate::guard::{cookie, session_id};
 use crate::page::html;
-use crate::{BrowserRequest, Console, PageError};
+use crate::{BrowserRequest, Console, PageError, events};
 
 #[derive(Deserialize)]
 pub(crate) struct LinkQuery {
@@ -36,16 +36,15 @@ pub(crate) async fn open(
     browser: BrowserRequest,
     request: HttpRequest,
 ) -> Result<HttpResponse, PageError> {
-    let request_id = browser.request_id;
     let form = Form::read(&request)?;
     let Some((id, session)) = console.sessions().open_by_link(form.field("code")).await? else {
-        tracing::warn!(%request_id, event = "console_refused", "a console link was used that has ended");
+        events::refused(&browser, None, "a link was used that has ended");
         return Err(PageError::LinkEnded);
     };
     // A session that the browser had before is not taken over, and does not stay behind.
     if let Some(before) = session_id(request.headers()) {
         console.sessions().end(before).await?;
     }
-    tracing::info!(%request_id, event = "console_signed_in", user = session.user, "signed in to the console by a link");
+    events::signed_in(&browser, &session);
     Ok(HttpResponse::SeeOther().insert_header((header::LOCATION, "/console/")).insert_header(cookie(&id)).finish())
 }

@@ -1,9 +1,9 @@
 //! A session: who is signed in, what they may do, and when it ends.
 
 use serde::{Deserialize, Serialize};
-use sts_types::{RequestId, UnixTime};
+use sts_types::{Digest256, RequestId, UnixTime};
 
-use crate::Actor;
+use crate::{Actor, SignedInBy};
 
 /// A session ends when it was not used for this many seconds.
 pub(crate) const IDLE_SECONDS: i64 = 30 * 60;
@@ -20,6 +20,17 @@ pub enum Rights {
     Admin,
 }
 
+impl Rights {
+    /// The key of its conditions in the configuration.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 /// A session, as the store keeps it. The id is not part of it: only the browser has that.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
@@ -27,6 +38,11 @@ pub struct Session {
     pub user: String,
     /// What they may do.
     pub rights: Rights,
+    /// How they signed in.
+    pub by: SignedInBy,
+    /// What the session rests on: the terms of the provider, or the admin token that made the link.
+    /// The session ends when that is no longer in force.
+    pub terms: Digest256,
     /// The token that each form of this session must have.
     pub csrf: String,
     /// When they signed in.
@@ -51,6 +67,6 @@ impl Session {
     /// The session's user as the author of changes.
     #[must_use]
     pub fn actor(&self, request_id: RequestId) -> Actor {
-        Actor { author: format!("console user {}", self.user), rights: self.rights, request_id }
+        Actor { author: format!("console user {}", self.user), rights: self.rights, request_id, source: None }
     }
 }

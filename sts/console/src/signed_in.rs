@@ -8,7 +8,7 @@ use actix_web::http::Method;
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 
 use crate::form::Form;
-use crate::{Actor, BrowserRequest, PageError, Rights, Session};
+use crate::{Actor, BrowserRequest, PageError, Rights, Session, events};
 
 /// The hidden field that each form has.
 const CSRF_FIELD: &str = "csrf";
@@ -34,7 +34,7 @@ impl SignedIn {
     /// In whose name to ask the admin API.
     #[must_use]
     pub fn actor(&self) -> Actor {
-        self.session.actor(self.request.request_id.clone())
+        Actor { source: self.request.address, ..self.session.actor(self.request.request_id.clone()) }
     }
 
     /// Refuses a session that may only read.
@@ -43,6 +43,11 @@ impl SignedIn {
     /// The 403 page.
     pub fn require_admin(&self) -> Result<(), PageError> {
         if self.session.rights == Rights::Admin { Ok(()) } else { Err(PageError::ReadOnly) }
+    }
+
+    /// Refuses a form in a session that may only read, and records it.
+    pub(crate) fn require_admin_for_form(&self, form: &HttpRequest) -> Result<(), PageError> {
+        self.require_admin().inspect_err(|_| events::read_only(&self.request, &self.session, form))
     }
 
     fn of(request: &HttpRequest) -> Result<Self, PageError> {

@@ -163,11 +163,12 @@ impl Directories {
     }
 
     /// Accepts the groups that have the configured names now, as the refresh finds them that begins
-    /// at once. For a reload that a person asked for. If that refresh fails, nothing is accepted.
+    /// at once. For a reload that a person asked for. If that refresh fails, the next one accepts them, up
+    /// to `max_age` later.
     pub fn confirm_groups(&self) {
         let now = self.environment.clock.monotonic();
         for known in self.state().known.values_mut() {
-            known.confirms = true;
+            known.confirmed_at = Some(now);
             known.schedule.hurry(now);
         }
         self.changed.notify_one();
@@ -244,7 +245,7 @@ impl Directories {
             schedule.is_running = true;
             schedule.started_at = Some(now);
             schedule.next_at = now + self.jittered(directory.refresh);
-            let request = request(spec, directory, known);
+            let request = request(spec, directory, known, now);
             running.spawn(refresh(request, Arc::clone(&self.environment.clock)));
         }
         wait
@@ -291,6 +292,9 @@ impl Directories {
         // The answer to a question that nobody asks any more is no answer.
         let is_current = *scope(&outcome.request.spec) == *known.scope;
         let Some((answer, at, server)) = outcome.answer.filter(|_| is_current) else {
+            if is_current {
+                known.confirmed_at = known.confirmed_at.or(outcome.request.confirmed_at);
+            }
             if let Some(failure) = outcome.failures.last() {
                 known.fail(name, failure);
             }
@@ -304,7 +308,7 @@ impl Directories {
         }
         known.server = server;
         known.last_success = Some(at);
-        known.note_groups(name, answer.groups, outcome.request.confirms);
+        known.note_groups(name, answer.groups, outcome.request.confirmed_at.is_some());
         for (login, state) in answer.accounts {
             let state = known.without_refused(state);
             self.cache.insert((Arc::clone(&known.scope), login), Arc::new(Fetched { state, at }));
@@ -341,23 +345,31 @@ impl Directories {
             .iter()
             .map(|link| ((link.directory.clone(), link.group.clone()), group_state(link)))
             .collect();
+        let keys: HashMap<&GroupRef, Arc<str>> =
+            state.spec.groups.iter().map(|link| (&link.group, link.group.key().into())).collect();
         let accounts = state.spec.logins.iter().map(|link| {
             let known = state.known.get(&link.directory);
             let fetched = known.and_then(|known| self.cache.get(&(Arc::clone(&known.scope), link.login.clone())));
             let counts =
                 |group: &GroupRef| groups.get(&(link.directory.clone(), group.clone())) == Some(&GroupState::Found);
+            let membership_state = match fetched.as_ref().map(|fetched| &fetched.state) {
+                None => MembershipState::Never,
+                Some(MembershipState::Member(groups)) => {
+                    MembershipState::Member(groups.iter().filter(|group| counts(group)).cloned().collect())
+                }
+                Some(other) => other.clone(),
+            };
+            let group_keys = match &membership_state {
+                MembershipState::Member(groups) => groups.iter().filter_map(|group| keys.get(group).cloned()).collect(),
+                _ => Arc::default(),
+            };
             let membership = Membership {
                 directory: link.directory.clone(),
                 login: link.login.clone(),
                 fetched_at: fetched.as_ref().map(|fetched| fetched.at),
                 max_age: max_ages.get(&link.directory).copied().unwrap_or_default(),
-                state: match fetched.as_ref().map(|fetched| &fetched.state) {
-                    None => MembershipState::Never,
-                    Some(MembershipState::Member(groups)) => {
-                        MembershipState::Member(groups.iter().filter(|group| counts(group)).cloned().collect())
-                    }
-                    Some(other) => other.clone(),
-                },
+                state: membership_state,
+                group_keys,
             };
             (link.account.clone(), Arc::new(membership))
         });
@@ -376,7 +388,7 @@ fn asks_more(spec: &DirectoriesSpec, former: &DirectoriesSpec, name: &DirectoryN
         || spec.groups.iter().any(|link| link.directory == *name && !groups.contains(link))
 }
 
-fn request(spec: &DirectoriesSpec, directory: &DirectorySpec, known: &mut KnownDirectory) -> Request {
+fn request(spec: &DirectoriesSpec, directory: &DirectorySpec, known: &mut KnownDirectory, now: Duration) -> Request {
     let logins: HashSet<Login> =
         spec.logins.iter().filter(|link| link.directory == directory.name).map(|link| link.login.clone()).collect();
     let groups: HashSet<GroupRef> =
@@ -386,7 +398,7 @@ fn request(spec: &DirectoriesSpec, directory: &DirectorySpec, known: &mut KnownD
         logins: logins.into_iter().collect(),
         groups: groups.into_iter().collect(),
         first_server: known.server,
-        confirms: std::mem::take(&mut known.confirms),
+        confirmed_at: known.confirmed_at.take().filter(|at| now.saturating_sub(*at) <= directory.max_age),
     }
 }
 
@@ -410,5 +422,124 @@ impl std::fmt::Debug for Environment {
 impl std::fmt::Debug for Persistence {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Persistence").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sts_types::AccountId;
+
+    use super::*;
+    use crate::dialect::Identity;
+    use crate::dn::Dn;
+    use crate::lookup::{Answer, FoundGroup};
+    use crate::{BindSpec, DirectoryKind};
+
+    const MAX_AGE: Duration = Duration::from_secs(600);
+
+    #[derive(Debug)]
+    struct Fixed;
+    impl Clock for Fixed {
+        fn now_millis(&self) -> u64 {
+            1_790_000_000_000
+        }
+        fn monotonic(&self) -> Duration {
+            Duration::ZERO
+        }
+    }
+    impl Entropy for Fixed {
+        fn fill(&self, octets: &mut [u8]) {
+            octets.fill(0);
+        }
+    }
+
+    fn group() -> GroupRef {
+        GroupRef::parse("CN=deployers,DC=corp").unwrap()
+    }
+
+    fn directories() -> Arc<Directories> {
+        let name = DirectoryName::new("corp").unwrap();
+        let directory = DirectorySpec {
+            name: name.clone(),
+            urls: Vec::new(),
+            ca_file: None,
+            bind: BindSpec { dn: "CN=sts".to_owned(), password_file: "secret".into() },
+            base: Dn::parse("DC=corp").unwrap(),
+            kind: DirectoryKind::ActiveDirectory,
+            refresh: Duration::from_secs(60),
+            max_age: MAX_AGE,
+        };
+        let login = Login::parse("build").unwrap();
+        let spec = DirectoriesSpec {
+            directories: vec![directory],
+            logins: vec![LinkedLogin { account: AccountId::new("build").unwrap(), directory: name.clone(), login }],
+            groups: vec![LinkedGroup { directory: name, group: group() }],
+        };
+        Directories::new(spec, Environment { clock: Arc::new(Fixed), entropy: Arc::new(Fixed), persistence: None })
+    }
+
+    impl Directories {
+        /// A refresh that begins at `now`. The group that it finds has that id; without one, it fails.
+        fn refresh_at(&self, now: Duration, id: Option<&str>) {
+            let request = {
+                let mut state = self.state();
+                let State { spec, known } = &mut *state;
+                let directory = spec.directories.first().unwrap().clone();
+                request(spec, &directory, known.get_mut(&directory.name).unwrap(), now)
+            };
+            let answer = id.map(|id| Answer {
+                accounts: vec![(Login::parse("build").unwrap(), MembershipState::Member(vec![group()]))],
+                groups: HashMap::from([(group(), FoundGroup::Identity(Identity::of_sid(&id.parse().unwrap())))]),
+            });
+            let failures = if id.is_some() {
+                Vec::new()
+            } else {
+                vec![DirectoryError::new(FailureCause::Connection, "refused".to_owned())]
+            };
+            let answer = answer.map(|answer| (answer, UnixTime::from_secs(1_790_000_000), 0));
+            self.accept(Outcome { request, answer, failures, searches: 1 });
+        }
+
+        fn gives(&self) -> bool {
+            let snapshot = self.snapshot();
+            let membership = snapshot.of(&AccountId::new("build").unwrap()).unwrap();
+            let now = UnixTime::from_secs(1_790_000_000);
+            let keys = membership.group_keys(now).unwrap();
+            assert_eq!(
+                membership.groups(now).unwrap().iter().map(GroupRef::key).collect::<Vec<_>>(),
+                keys.iter().map(|key| key.to_string()).collect::<Vec<_>>()
+            );
+            !keys.is_empty()
+        }
+    }
+
+    #[test]
+    fn a_refresh_that_fails_leaves_the_confirmation_to_the_next_one_up_to_max_age() {
+        let at = Duration::from_secs;
+        let asked = |asks: bool| {
+            let directories = directories();
+            directories.refresh_at(at(0), Some("S-1-5-21-1"));
+            assert!(directories.gives());
+            directories.refresh_at(at(0), Some("S-1-5-21-2"));
+            assert!(!directories.gives(), "another group has the name");
+            if asks {
+                directories.confirm_groups();
+            }
+            directories.refresh_at(at(1), None);
+            directories.refresh_at(at(60), None);
+            directories
+        };
+        let confirmed = asked(true);
+        confirmed.refresh_at(MAX_AGE, Some("S-1-5-21-2"));
+        assert!(confirmed.gives());
+        // Once is enough: the next group of that name is not confirmed.
+        confirmed.refresh_at(MAX_AGE, Some("S-1-5-21-3"));
+        assert!(!confirmed.gives());
+        let late = asked(true);
+        late.refresh_at(MAX_AGE + at(1), Some("S-1-5-21-2"));
+        assert!(!late.gives());
+        let unasked = asked(false);
+        unasked.refresh_at(at(120), Some("S-1-5-21-2"));
+        assert!(!unasked.gives());
     }
 }

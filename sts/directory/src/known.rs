@@ -12,7 +12,7 @@ use crate::group_ref::GroupRef;
 use crate::lookup::FoundGroup;
 use crate::membership::{GroupState, MembershipState};
 
-/// The least time between the beginnings of two refreshes of a directory, whatever changes.
+/// The least time between the beginnings of two refreshes of a directory.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What is known of a directory.
@@ -27,8 +27,9 @@ pub(crate) struct KnownDirectory {
     pub(crate) last_failure: Option<DirectoryError>,
     /// The server that answered last.
     pub(crate) server: usize,
-    /// Set until the next refresh begins, if that one accepts the groups it finds.
-    pub(crate) confirms: bool,
+    /// When a person asked to accept the groups that the next refresh finds. A refresh that fails leaves it
+    /// to the next one. Of the monotonic clock.
+    pub(crate) confirmed_at: Option<Duration>,
     pub(crate) schedule: Schedule,
 }
 

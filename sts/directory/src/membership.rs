@@ -32,6 +32,8 @@ pub struct Membership {
     pub max_age: Duration,
     /// What it said.
     pub state: MembershipState,
+    /// The keys of the groups in `state`, made once for all decisions.
+    pub(crate) group_keys: Arc<[Arc<str>]>,
 }
 
 /// What a directory says of one login.
@@ -151,6 +153,14 @@ impl Membership {
         }
     }
 
+    /// As [`Membership::groups`], by their [keys](GroupRef::key). Cheap to call.
+    ///
+    /// # Errors
+    /// As [`Membership::groups`].
+    pub fn group_keys(&self, now: UnixTime) -> Result<Arc<[Arc<str>]>, NoMembershipError> {
+        self.groups(now).map(|_| Arc::clone(&self.group_keys))
+    }
+
     /// Seconds since the directory said so.
     #[must_use]
     pub fn age(&self, now: UnixTime) -> Option<i64> {
@@ -187,6 +197,7 @@ mod tests {
             fetched_at: fetched_at.map(UnixTime::from_secs),
             max_age: Duration::from_secs(3600),
             state,
+            group_keys: Arc::default(),
         }
     }
 

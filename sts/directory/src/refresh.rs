@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use sts_types::{Clock, UnixTime};
 use tokio::task::JoinSet;
@@ -23,8 +24,8 @@ pub(crate) struct Request {
     pub(crate) groups: Vec<GroupRef>,
     /// The server to begin with.
     pub(crate) first_server: usize,
-    /// Whether the groups that have the configured names now are accepted.
-    pub(crate) confirms: bool,
+    /// When a person asked to accept the groups that have the configured names now, if one did.
+    pub(crate) confirmed_at: Option<Duration>,
 }
 
 /// What came of it.

@@ -6,8 +6,8 @@ use std::str::FromStr;
 /// The most sub-authorities that a SID has.
 const MAX_PARTS: usize = 15;
 
-/// A security identifier: what Active Directory knows an account or group by, whatever it is
-/// called. A deleted one is never given out again.
+/// A security identifier: by which Active Directory knows an account or group under any
+/// name. A deleted one is never given out again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sid {
     authority: u64,

@@ -19,6 +19,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod aead;
 mod base64url;
 mod compare;
 mod digest;
@@ -36,6 +37,7 @@ mod thumbprint;
 mod unusable_key;
 mod verifying_key;
 
+pub use aead::{SealingKey, SealingKeyError};
 pub use base64url::{base64url, decode_base64url};
 pub use compare::constant_time_eq;
 pub use digest::{Sha256, digest_of_parts, sha256};
@@ -44,7 +46,7 @@ pub use entropy::OsEntropy;
 pub use jwk::parse_jwk;
 pub use jws::{CompactJws, JwsError, JwsHeader, MAX_TOKEN_BYTES};
 pub use key_set::{KeySet, KeySetError, MAX_KEY_BYTES, MAX_KEYS, SkippedKey};
-pub use seal::HmacSeal;
+pub use seal::{HmacSeal, hmac_sha256};
 pub use sign::{SignError, SignedCompact, Signer, Signing, SigningInput, sign_compact, sign_compact_digested};
 pub use signing_key::{SigningKey, SigningKeyError};
 pub use sts_types::Algorithm;

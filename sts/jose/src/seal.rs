@@ -39,9 +39,39 @@ impl std::fmt::Debug for HmacSeal {
     }
 }
 
+/// HMAC-SHA-256 of `message` (RFC 2104), for protocols that prescribe it.
+#[must_use]
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let code = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message);
+    let mut bytes = [0; 32];
+    // HMAC-SHA-256 has 32 octets, so this copies all of them.
+    bytes.copy_from_slice(code.as_ref());
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_is_authenticated_with_a_key_of_any_length() {
+        // RFC 4231 test cases 2 and 6: a short key, and one that is longer than a block.
+        for (key, message, code) in [
+            (
+                &b"Jefe"[..],
+                &b"what do ya want for nothing?"[..],
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+            (
+                &[0xaa; 131],
+                b"Test Using Larger Than Block-Size Key - Hash Key First",
+                "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
+            ),
+        ] {
+            let computed: String = hmac_sha256(key, message).iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(computed, code);
+        }
+    }
 
     #[test]
     fn the_code_is_hmac_sha_256() {

@@ -1,5 +1,6 @@
 //! The key directory: one JSON file per signing key, and the key of the store's seal. Files have
-//! mode 0600, are written atomically and never overwritten.
+//! mode 0600, are written atomically and never overwritten. Of a key on a device, the file has the
+//! public half.
 //!
 //! Any number of processes may share the directory. A process takes the lock before it changes
 //! something and then reads again, because another process may have made the change. The system
@@ -7,61 +8,17 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use sts_jose::{Signer as _, SigningKey};
+use sts_jose::HmacSeal;
 use sts_types::{
-    Algorithm, Durability, Entropy, GroupAccess, Kid, NewFileOwner, SecretFileError, SecretOwner, UnixTime,
-    create_file, read_secret_file, replace_file, shown_path,
+    Durability, Entropy, GroupAccess, NewFileOwner, SecretFileError, SecretOwner, create_file, read_secret_file,
+    replace_file,
 };
 use zeroize::Zeroizing;
 
-use crate::{KeyStore, StoredKey};
+use crate::key_file::KeyFile;
+use crate::{KeyStore, KeyringError, SealKey, StoredKey, StoredKeys};
 
-/// Why the keys cannot be used. Names the file and the remedy, never the content.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyringError {
-    /// A file or the directory cannot be read or written.
-    #[error("cannot {doing} {}: {error}", shown_path(path))]
-    Io {
-        /// The failed operation.
-        doing: &'static str,
-        /// Its target.
-        path: PathBuf,
-        /// The system's error.
-        error: io::Error,
-    },
-    /// The file has the wrong content.
-    #[error(
-        "{} is not a usable key file: {why}; restore it from a backup, or move it away to have a new key made",
-        shown_path(path)
-    )]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// A file cannot be read, or others have access to it.
-    #[error("{0}")]
-    Secret(#[from] SecretFileError),
-    /// A new key could not be made.
-    #[error("cannot make a new {0} key")]
-    Generate(Algorithm),
-}
-
-/// JSON of a key file.
-#[derive(serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-struct KeyFile {
-    version: u32,
-    algorithm: String,
-    created: UnixTime,
-    /// PKCS #8 (RFC 5958) in base64url.
-    pkcs8: Zeroizing<String>,
-}
-
-const VERSION: u32 = 1;
 /// The file with the longest token lifetime ever configured. A retired key stays published that
 /// long.
 const LONGEST_LIFE_FILE: &str = "longest-life";
@@ -71,16 +28,21 @@ const SEAL_BYTES: usize = 32;
 /// Larger than any key file.
 const MAX_FILE: u64 = 64 * 1024;
 
-pub(super) struct Directory {
+/// A directory that keeps signing keys.
+#[derive(Debug)]
+pub struct Directory {
     path: PathBuf,
 }
 
 /// The exclusive right to change the keys of a directory. Dropping it releases the lock.
-#[derive(Debug)]
-pub struct DirectoryLock(#[expect(dead_code, reason = "closing the file releases the lock")] std::fs::File);
+struct DirectoryLock(#[expect(dead_code, reason = "closing the file releases the lock")] std::fs::File);
 
 impl Directory {
-    pub(super) fn open(path: &Path) -> Result<Self, KeyringError> {
+    /// Creates the directory where it is missing.
+    ///
+    /// # Errors
+    /// [`KeyringError`] if it cannot be created.
+    pub fn open(path: &Path) -> Result<Self, KeyringError> {
         make_private_directory(path).map_err(|error| KeyringError::Io {
             doing: "create",
             path: path.to_owned(),
@@ -90,7 +52,7 @@ impl Directory {
     }
 
     /// Waits for the exclusive right to change the directory.
-    pub(super) fn lock(&self) -> Result<DirectoryLock, KeyringError> {
+    fn lock(&self) -> Result<DirectoryLock, KeyringError> {
         let path = self.path.join(LOCK_FILE);
         let mut options = std::fs::OpenOptions::new();
         options.write(true).create(true).truncate(false);
@@ -98,57 +60,6 @@ impl Directory {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let locked = options.open(&path).and_then(|file| file.lock().map(|()| file));
         locked.map(DirectoryLock).map_err(|error| self.io("lock", path, error))
-    }
-
-    /// Reads the seal's key, or creates it if there is none.
-    pub(super) fn seal_key(&self, entropy: &dyn Entropy) -> Result<Zeroizing<[u8; SEAL_BYTES]>, KeyringError> {
-        if let Some(key) = self.read_seal_key()? {
-            return Ok(key);
-        }
-        let _lock = self.lock()?;
-        // Read again under the lock: another process may have created it.
-        if let Some(key) = self.read_seal_key()? {
-            return Ok(key);
-        }
-        let mut key = Zeroizing::new([0; SEAL_BYTES]);
-        entropy.fill(&mut *key);
-        let text = Zeroizing::new(sts_jose::base64url(&*key));
-        self.write_new(&self.path.join(SEAL_FILE), text.as_bytes())?;
-        Ok(key)
-    }
-
-    fn read_seal_key(&self) -> Result<Option<Zeroizing<[u8; SEAL_BYTES]>>, KeyringError> {
-        let path = self.path.join(SEAL_FILE);
-        let bytes = match read_private(&path) {
-            Err(error) if error.is_missing() => return Ok(None),
-            bytes => bytes?,
-        };
-        let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
-        let decoded = Zeroizing::new(sts_jose::decode_base64url(text).unwrap_or_default());
-        if decoded.len() != SEAL_BYTES {
-            return Err(KeyringError::Content { path, why: "it is not 32 bytes in base64url" });
-        }
-        let mut key = Zeroizing::new([0; SEAL_BYTES]);
-        key.copy_from_slice(&decoded);
-        Ok(Some(key))
-    }
-
-    /// Returns the larger of `max_ttl` and the value on disk, and writes it if it grew.
-    pub(super) fn raise_longest_life(&self, max_ttl: u32) -> Result<u32, KeyringError> {
-        let before = self.longest_life()?;
-        if max_ttl <= before {
-            return Ok(before);
-        }
-        let _lock = self.lock()?;
-        // Read again under the lock: another process may have raised it.
-        let before = self.longest_life()?;
-        if max_ttl <= before {
-            return Ok(before);
-        }
-        let path = self.path.join(LONGEST_LIFE_FILE);
-        let replaced = replace_file(&path, format!("{max_ttl}\n").as_bytes(), Durability::Durable);
-        replaced.map_err(|error| self.io("write", path, error))?;
-        Ok(max_ttl)
     }
 
     /// The longest token lifetime on disk, in seconds; 0 if there is no file.
@@ -163,9 +74,29 @@ impl Directory {
         }
     }
 
-    fn key_path(&self, kid: &Kid, algorithm: Algorithm) -> PathBuf {
+    fn key_path(&self, key: &StoredKey) -> PathBuf {
         // Our kids are thumbprints: base64url, which is safe in a file name.
-        self.path.join(format!("{}-{kid}.json", algorithm.name().to_ascii_lowercase()))
+        self.path.join(format!("{}-{}.json", key.algorithm().name().to_ascii_lowercase(), key.kid()))
+    }
+
+    fn write_key(&self, key: &StoredKey) -> Result<(), KeyringError> {
+        let text = serde_json::to_vec(&KeyFile::of(key)).map_err(|_| KeyringError::Generate(key.algorithm()))?;
+        self.write_new(&self.key_path(key), &Zeroizing::new(text))
+    }
+
+    /// Removes a key, which may be gone already.
+    fn remove_key(&self, key: &StoredKey) -> Result<(), KeyringError> {
+        let path = self.key_path(key);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io("remove", path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_longest_life(&self, seconds: u32) -> Result<(), KeyringError> {
+        let path = self.path.join(LONGEST_LIFE_FILE);
+        let replaced = replace_file(&path, format!("{seconds}\n").as_bytes(), Durability::Durable);
+        replaced.map_err(|error| self.io("write", path, error))
     }
 
     /// Writes a new file, all or nothing. Root may run this for a server of another user, who must be
@@ -181,7 +112,7 @@ impl Directory {
 }
 
 impl KeyStore for Directory {
-    fn load(&self) -> Result<Vec<StoredKey>, KeyringError> {
+    fn load(&self) -> Result<StoredKeys, KeyringError> {
         let listing = std::fs::read_dir(&self.path).map_err(|error| self.io("list", self.path.clone(), error))?;
         let mut keys = Vec::new();
         for entry in listing {
@@ -194,47 +125,93 @@ impl KeyStore for Directory {
                 }
             }
         }
-        Ok(keys)
+        Ok(StoredKeys { keys, longest_life: self.longest_life()? })
     }
 
-    fn create(
-        &self,
-        _lock: &DirectoryLock,
-        algorithm: Algorithm,
-        created: UnixTime,
-    ) -> Result<StoredKey, KeyringError> {
-        let signer = SigningKey::generate(algorithm).map_err(|_| KeyringError::Generate(algorithm))?;
-        let file = KeyFile {
-            version: VERSION,
-            algorithm: algorithm.name().to_owned(),
-            created,
-            pkcs8: Zeroizing::new(sts_jose::base64url(&signer.to_pkcs8())),
-        };
-        let text = Zeroizing::new(serde_json::to_vec(&file).map_err(|_| KeyringError::Generate(algorithm))?);
-        self.write_new(&self.key_path(signer.kid(), algorithm), &text)?;
-        Ok(StoredKey { signer: Arc::new(signer), created })
-    }
-
-    fn remove(&self, _lock: &DirectoryLock, kid: &Kid, algorithm: Algorithm) -> Result<(), KeyringError> {
-        let path = self.key_path(kid, algorithm);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.io("remove", path, error)),
-            _ => Ok(()),
+    fn update(&self, change: &mut dyn FnMut(&mut StoredKeys)) -> Result<StoredKeys, KeyringError> {
+        let _lock = self.lock()?;
+        let before = self.load()?;
+        let mut after = before.clone();
+        change(&mut after);
+        if after.longest_life != before.longest_life {
+            self.write_longest_life(after.longest_life)?;
         }
+        for key in after.keys_beyond(&before) {
+            self.write_key(key)?;
+        }
+        for key in before.keys_beyond(&after) {
+            self.remove_key(key)?;
+        }
+        Ok(after)
     }
+
+    fn seal_key(&self, entropy: &dyn Entropy) -> Result<SealKey, KeyringError> {
+        if let Some(key) = read_seal_key(&self.path)? {
+            return Ok(key);
+        }
+        let _lock = self.lock()?;
+        // Read again under the lock: another process may have created it.
+        if let Some(key) = read_seal_key(&self.path)? {
+            return Ok(key);
+        }
+        let mut key = SealKey::default();
+        entropy.fill(&mut *key);
+        let text = Zeroizing::new(sts_jose::base64url(&*key));
+        self.write_new(&self.path.join(SEAL_FILE), text.as_bytes())?;
+        Ok(key)
+    }
+}
+
+/// What a directory keeps that kept the keys before.
+pub(crate) struct EarlierKeys {
+    pub(crate) seal_key: Option<SealKey>,
+    pub(crate) stored: StoredKeys,
+}
+
+impl EarlierKeys {
+    /// Reads the directory. `None` if it has no keys. Creates nothing.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>, KeyringError> {
+        let stored = match (Directory { path: path.to_owned() }).load() {
+            Err(KeyringError::Io { error, .. }) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            stored => stored?,
+        };
+        let seal_key = read_seal_key(path)?;
+        Ok((seal_key.is_some() || !stored.keys.is_empty()).then_some(Self { seal_key, stored }))
+    }
+}
+
+/// Reads the key that seals what the store holds, and the signing keys, from the key directory. The
+/// seal is `None` if there is none yet. Creates nothing.
+///
+/// # Errors
+/// [`KeyringError`] if a file cannot be read, or has the wrong content.
+pub fn read_directory_keys(directory: &Path) -> Result<(Option<HmacSeal>, StoredKeys), KeyringError> {
+    Ok(EarlierKeys::read(directory)?.map_or_else(Default::default, |EarlierKeys { seal_key, stored }| {
+        (seal_key.map(|key| HmacSeal::new(&key)), stored)
+    }))
+}
+
+fn read_seal_key(path: &Path) -> Result<Option<SealKey>, KeyringError> {
+    let path = path.join(SEAL_FILE);
+    let bytes = match read_private(&path) {
+        Err(error) if error.is_missing() => return Ok(None),
+        bytes => bytes?,
+    };
+    let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
+    let decoded = Zeroizing::new(sts_jose::decode_base64url(text).unwrap_or_default());
+    if decoded.len() != SEAL_BYTES {
+        return Err(KeyringError::Content { path, why: "it is not 32 bytes in base64url" });
+    }
+    let mut key = SealKey::default();
+    key.copy_from_slice(&decoded);
+    Ok(Some(key))
 }
 
 fn read_key(path: &Path) -> Result<StoredKey, KeyringError> {
     let wrong = |why| KeyringError::Content { path: path.to_owned(), why };
     let bytes = read_private(path)?;
     let file: KeyFile = serde_json::from_slice(&bytes).map_err(|_| wrong("it is not the JSON that sts writes"))?;
-    if file.version != VERSION {
-        return Err(wrong("it was written by a newer version of sts"));
-    }
-    let algorithm = Algorithm::from_name(&file.algorithm).ok_or_else(|| wrong("its algorithm is unknown"))?;
-    let der = Zeroizing::new(sts_jose::decode_base64url(&file.pkcs8).ok_or_else(|| wrong("its key is not base64url"))?);
-    let signer = SigningKey::from_pkcs8(algorithm, &der).map_err(|_| wrong("its key is not one of its algorithm"))?;
-    Ok(StoredKey { signer: Arc::new(signer), created: file.created })
+    file.read().map_err(wrong)
 }
 
 fn read_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {

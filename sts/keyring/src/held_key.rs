@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sts_jose::{Signer, VerifyingKey};
 use sts_types::{Algorithm, Kid, UnixTime};
 
-use crate::{LEAD, StoredKey};
+use crate::LEAD;
 
 /// Phase in the life of a signing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -34,6 +34,8 @@ pub struct HeldKey {
     pub published_until: Option<UnixTime>,
     /// Whether it replaces an earlier key of its algorithm.
     pub(crate) succeeds: bool,
+    /// Whether its private half is on a device.
+    pub(crate) is_on_device: bool,
 }
 
 impl std::fmt::Debug for HeldKey {
@@ -82,12 +84,19 @@ pub(crate) fn newest(keys: &[HeldKey], algorithm: Algorithm) -> Option<&HeldKey>
     keys.iter().rev().find(|key| key.algorithm() == algorithm)
 }
 
+/// A key that can sign, before its schedule is known.
+pub(crate) struct OpenedKey {
+    pub(crate) signer: Arc<dyn Signer>,
+    pub(crate) created: UnixTime,
+    pub(crate) is_on_device: bool,
+}
+
 /// Computes each key's schedule. Keys of one algorithm sign one after the other, in order of
 /// creation.
-pub(crate) fn schedule(mut stored: Vec<StoredKey>, max_ttl: i64) -> Vec<HeldKey> {
-    stored.sort_by(|a, b| (a.created, a.signer.kid().as_str()).cmp(&(b.created, b.signer.kid().as_str())));
-    let mut keys: Vec<HeldKey> = Vec::with_capacity(stored.len());
-    for StoredKey { signer, created } in stored {
+pub(crate) fn schedule(mut opened: Vec<OpenedKey>, max_ttl: i64) -> Vec<HeldKey> {
+    opened.sort_by(|a, b| (a.created, a.signer.kid().as_str()).cmp(&(b.created, b.signer.kid().as_str())));
+    let mut keys: Vec<HeldKey> = Vec::with_capacity(opened.len());
+    for OpenedKey { signer, created, is_on_device } in opened {
         let before = keys.iter_mut().rev().find(|key| key.algorithm() == signer.algorithm());
         let succeeds = before.is_some();
         let signs_from = match before {
@@ -109,6 +118,7 @@ pub(crate) fn schedule(mut stored: Vec<StoredKey>, max_ttl: i64) -> Vec<HeldKey>
             signs_until: None,
             published_until: None,
             succeeds,
+            is_on_device,
         });
     }
     keys

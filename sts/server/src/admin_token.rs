@@ -4,7 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use sts_types::{Entropy, NewFileOwner, SecretOwner, create_file, read_secret_file};
+use sts_console::{AdminTokenError, AdminTokenSource};
+use sts_jose::digest_of_parts;
+use sts_types::{Digest256, Entropy, NewFileOwner, SecretOwner, create_file, read_secret_file};
 use zeroize::Zeroizing;
 
 use crate::start_error::StartError;
@@ -65,6 +67,17 @@ impl AdminToken {
                 false
             }
         }
+    }
+}
+
+/// The token as the console's sessions rest on it.
+pub(crate) struct VouchingToken(pub(crate) PathBuf);
+
+impl AdminTokenSource for VouchingToken {
+    /// Blocks for a small read.
+    fn digest(&self) -> Result<Digest256, AdminTokenError> {
+        let token = read(&self.0).map_err(|error| AdminTokenError(error.to_string()))?;
+        Ok(digest_of_parts(&[b"sts admin token", token.as_bytes()]))
     }
 }
 

@@ -45,13 +45,11 @@ pub(crate) fn problems(leaf: &CertificateDer<'_>, now: UnixTime, host: Option<&s
     let mut found = Vec::new();
     // A certificate that this parser cannot read gets no check of its dates. Loading its key and
     // its clients judge it.
-    if let Ok((_, certificate)) = X509Certificate::from_der(leaf) {
-        let (from, until) =
-            (certificate.validity().not_before.timestamp(), certificate.validity().not_after.timestamp());
-        if now.as_secs() > until {
-            found.push(CertificateProblem::Expired(rfc3339(until)));
-        } else if now.as_secs() < from {
-            found.push(CertificateProblem::NotYetValid(rfc3339(from)));
+    if let Some(Validity { not_before, not_after }) = validity(leaf) {
+        if now > not_after {
+            found.push(CertificateProblem::Expired(rfc3339(not_after)));
+        } else if now < not_before {
+            found.push(CertificateProblem::NotYetValid(rfc3339(not_before)));
         }
     }
     if let Some(host) = host
@@ -63,8 +61,25 @@ pub(crate) fn problems(leaf: &CertificateDer<'_>, now: UnixTime, host: Option<&s
     found
 }
 
-fn rfc3339(seconds: i64) -> String {
-    UnixTime::from_secs(seconds).to_rfc3339().unwrap_or_default()
+/// When a certificate is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Validity {
+    pub(crate) not_before: UnixTime,
+    pub(crate) not_after: UnixTime,
+}
+
+/// When a certificate is valid. `None` if it cannot be read.
+pub(crate) fn validity(certificate: &CertificateDer<'_>) -> Option<Validity> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let validity = certificate.validity();
+    Some(Validity {
+        not_before: UnixTime::from_secs(validity.not_before.timestamp()),
+        not_after: UnixTime::from_secs(validity.not_after.timestamp()),
+    })
+}
+
+fn rfc3339(time: UnixTime) -> String {
+    time.to_rfc3339().unwrap_or_default()
 }
 
 /// The host that clients of the public listener connect to. Unknown behind a proxy that ends TLS.

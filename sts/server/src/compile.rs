@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sts_config::{
-    AbsentSecrets, Configuration, CrateSpecs, Diagnostic, Diagnostics, KeysSpec, ObjectContext, ObjectSource, Outline,
-    Place, Report, Secret, Settings, Severity, Sources, StoreAccess,
+    AbsentSecrets, Configuration, ConsoleProvider, CrateSpecs, Diagnostic, Diagnostics, KeysSpec, ObjectContext,
+    ObjectSource, Outline, Place, Report, Secret, Settings, Severity, Sources, StoreAccess,
 };
 use sts_policy::{FaultyNames, Finding, RuleSet, Spec, TestSpec};
 use sts_token::TrustSpec;
@@ -41,6 +41,8 @@ pub struct Compiled {
     pub api_signing: BTreeMap<ApiName, Algorithm>,
     /// Introspection secrets, by API.
     pub api_secrets: BTreeMap<ApiName, Secret>,
+    /// The OpenID provider of the console.
+    pub console: Option<Arc<ConsoleProvider>>,
     /// Name of the snapshot: 16 hexadecimal digits of a digest over both sources.
     pub generation: String,
     /// Digests by name, to log what a reload changes.
@@ -184,9 +186,12 @@ pub fn compile(
     let generation = generation(digest, managed);
     let beside = Beside { context, declared, shadowed, files: digest };
     let has_faulty_names = !faulty.is_empty();
-    let CrateSpecs { policy, keys, trust, api_signing, api_secrets } =
-        objects.into_specs(settings.issuer.clone(), tokens, faulty);
+    let CrateSpecs { policy, keys, trust, api_signing, api_secrets, console } =
+        objects.into_specs(settings.issuer.clone(), tokens, settings.directory_names(), faulty);
     key_sets::check(&keys, &trust, purpose.absent_secrets(), &mut report);
+    if let Some(console) = &console {
+        key_sets::check_console(console, &mut report);
+    }
     let rules = if is_complete { rules(&policy, &mut report) } else { None };
     let (findings, sources) = report.finish();
     // Findings about a faulty name are suppressed. That is safe only because the fault itself
@@ -204,6 +209,7 @@ pub fn compile(
         trust,
         api_signing,
         api_secrets,
+        console: console.map(Arc::new),
         generation,
         outline,
         files,
@@ -220,8 +226,10 @@ pub(crate) fn names_alone(access: StoreAccess) -> Option<Compiled> {
         tokens: tokens.clone(),
         issuers: Vec::new(),
         apis: Vec::new(),
+        directories: settings.directory_names(),
         teams: Vec::new(),
         accounts,
+        console: None,
         faulty: FaultyNames::default(),
     };
     let compiled = RuleSet::compile(&spec(accounts)).or_else(|_| RuleSet::compile(&spec(Vec::new()))).ok()?;
@@ -232,6 +240,7 @@ pub(crate) fn names_alone(access: StoreAccess) -> Option<Compiled> {
         trust: Vec::new(),
         api_signing: BTreeMap::new(),
         api_secrets: BTreeMap::new(),
+        console: None,
         generation: String::new(),
         outline: Outline::default(),
         files: Vec::new(),
@@ -244,8 +253,9 @@ fn rules(spec: &Spec, report: &mut Report) -> Option<RuleSet> {
     // A thread of its own saves memory, because the C library gives each thread its own heap.
     // The specs are several times as large as the rules. If the rules are not scattered among
     // them, the memory of the specs can be returned in one piece.
+    let thread = std::thread::Builder::new().name("rules".to_owned());
     let compiled = std::thread::scope(|threads| {
-        match std::thread::Builder::new().spawn_scoped(threads, || RuleSet::compile_with_unsafe(spec)) {
+        match thread.spawn_scoped(threads, || RuleSet::compile_with_unsafe(spec)) {
             Ok(compiling) => compiling.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             // The system may refuse a new thread.
             Err(_) => RuleSet::compile_with_unsafe(spec),

@@ -15,8 +15,8 @@ use crate::start_error::StartError;
 /// The first folder that others can write to.
 pub(crate) fn check_folders(settings: &Settings) -> Result<Vec<GroupAccess>, StartError> {
     let mut open_to_groups = Vec::new();
-    for (key, folder) in [("data_dir", settings.data_dir.as_path()), ("signing.keys_dir", &settings.keyring.directory)]
-    {
+    let keys = settings.keyring.store.directory_or_earlier();
+    for (key, folder) in [("data_dir", &settings.data_dir), ("signing.keys_dir", keys)] {
         match check_private_folder(folder) {
             Ok(group) => open_to_groups.extend(group),
             // The server creates it at the start.
@@ -34,11 +34,17 @@ pub(crate) fn check_folders(settings: &Settings) -> Result<Vec<GroupAccess>, Sta
 pub(crate) fn check_everything(settings: &Settings) -> Result<Vec<GroupAccess>, StartError> {
     let mut open_to_groups = check_folders(settings)?;
     open_to_groups.extend(admin_token_access(&settings.data_dir).map_err(StartError::Secret)?);
-    open_to_groups.extend(check_key_files(&settings.keyring.directory)?);
+    if let Some(folder) = settings.keyring.store.directory() {
+        open_to_groups.extend(check_key_files(folder)?);
+    }
     Ok(open_to_groups)
 }
 
-fn admin_token_access(data_dir: &Path) -> Result<Option<GroupAccess>, SecretFileError> {
+/// The group that can read the admin token.
+///
+/// # Errors
+/// If somebody else can access it, or it cannot be read.
+pub(crate) fn admin_token_access(data_dir: &Path) -> Result<Option<GroupAccess>, SecretFileError> {
     const MAX_FILE: u64 = 4096;
     match read_secret_file(&admin_token::path(data_dir), SecretOwner::Ours, MAX_FILE) {
         Ok(file) => Ok(file.group),

@@ -1,8 +1,13 @@
-//! Adapts the key cache to the service's trait.
+//! Adapts the key cache to the service's trait, and its changes to the audit trail.
+
+use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use jwks_cache::{CacheAnswer, EntryRef, EntryView, JwksCache, KeySeen, LookupError, SeenFrom, SourceKind};
+use jwks_cache::{
+    CacheAnswer, EntryRef, EntryView, JwksCache, KeyObserver, KeySeen, KeysChanged, LookupError, SeenFrom, SourceKind,
+};
+use sts_audit::{Actor, IssuerKey, IssuerKeysChanged, Trail};
 use sts_service::{
     Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeySetView, KeyUnavailable, KeyView, KeysFailure, KeysView,
     SkippedKeyView,
@@ -93,4 +98,35 @@ fn seen(key: KeySeen) -> KeyView {
 
 fn entry(question: KeyQuestion<'_>) -> EntryRef<'_> {
     EntryRef::of_issuer(question.entry, question.issuer)
+}
+
+/// Records in the audit trail that an issuer has other keys.
+pub(crate) struct KeyEvents(pub(crate) Arc<Trail>);
+
+impl KeyObserver for KeyEvents {
+    fn keys_changed(&self, change: KeysChanged) {
+        let keys = |keys: Vec<KeySeen>| keys.into_iter().map(issuer_key).collect();
+        let act = IssuerKeysChanged {
+            object: format!("issuers/{}", change.entry),
+            issuer_entry: change.entry.to_string(),
+            issuer: change.member.map(|issuer| issuer.to_string()),
+            cause: change.cause.name().to_owned(),
+            from: match change.source {
+                SeenFrom::Discovery(place) => place,
+                SeenFrom::Url(place) | SeenFrom::File(place) => Some(place),
+                SeenFrom::Inline | SeenFrom::Disk => None,
+            },
+            added: keys(change.added),
+            removed: keys(change.removed),
+        };
+        self.0.record(&Actor::SERVER, act);
+    }
+}
+
+fn issuer_key(key: KeySeen) -> IssuerKey {
+    IssuerKey {
+        kid: key.kid.map(|kid| kid.to_string()),
+        algorithm: key.algorithm.name().to_owned(),
+        thumbprint: key.thumbprint,
+    }
 }

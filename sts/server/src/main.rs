@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// The commit that the binary is built from, and its date. The Makefile says so. A build script would
+/// have the whole library built anew with each commit.
+const COMMIT: Option<&str> = option_env!("STS_COMMIT");
+
 fn main() -> ExitCode {
-    sts::run()
+    sts::run(COMMIT)
 }

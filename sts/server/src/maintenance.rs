@@ -1,24 +1,30 @@
 //! The work of every minute: rotates signing keys, and forgets expired data in the store and in
 //! memory.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sts_audit::{Actor, SigningKeysRotated};
 use sts_keyring::Keyring;
 use sts_store::Ledger;
 use sts_types::Clock;
 
 use crate::app_state::AppState;
 
-/// The interval. This server publishes a new key of another process in the same key directory
-/// within this time.
+/// The interval. This server publishes a new key of another process that shares its keys within this
+/// time.
 const INTERVAL: Duration = Duration::from_secs(60);
+
+/// How many intervals a day has.
+const TICKS_A_DAY: u32 = 1440;
 
 /// Maintains keys and store, outside of requests, for as long as the server runs.
 pub(crate) async fn maintenance(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, state: Arc<AppState>) {
     let service = Arc::clone(&state.service);
     let mut tick = tokio::time::interval(INTERVAL);
     let mut steps = ClockSteps::new(service.clock());
+    let mut ticks = 0_u32;
     loop {
         tick.tick().await;
         if let Some(seconds) = steps.observe(service.clock()) {
@@ -27,6 +33,11 @@ pub(crate) async fn maintenance(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, 
                 "the system's clock was set: for an hour no key is made or dropped and nothing is forgotten, in case it is set back"
             );
         }
+        if let Some(sessions) = &state.sessions
+            && let Err(error) = sessions.publish_admin_token().await
+        {
+            tracing::error!(%error, "other replicas do not hear of the admin token, which console sessions by a link rest on");
+        }
         if let Some(managed) = state.managed() {
             managed.save_api_key_uses(&service).await;
         }
@@ -34,15 +45,28 @@ pub(crate) async fn maintenance(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, 
         let now = service.clock().now();
         // Forgetting a verified token is safe: if it comes again, it is verified again.
         service.snapshot().remembered.forget_dead(now);
-        let keyring = Arc::clone(&keyring);
-        let keys = move || if may_forget { keyring.maintain(now) } else { keyring.reread() };
+        state.last_uses.save(now, may_forget && ticks.is_multiple_of(TICKS_A_DAY)).await;
+        ticks = ticks.wrapping_add(1);
+        let before = kids(&keyring);
+        let maintained = Arc::clone(&keyring);
+        let keys = move || if may_forget { maintained.maintain(now) } else { maintained.reread() };
         match tokio::task::spawn_blocking(keys).await {
-            Ok(Ok(true)) => tracing::info!("the published signing keys changed"),
+            Ok(Ok(true)) => {
+                tracing::info!("the published signing keys changed");
+                record_keys(&state, &before, &kids(&keyring));
+            }
             Ok(Ok(false)) | Err(_) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the signing keys could not be turned; the keys held go on"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the signing keys could not be maintained; the current ones stay in use")
+            }
         }
         if !may_forget {
             continue;
+        }
+        if let Some(sessions) = &state.sessions
+            && let Err(error) = sessions.forget_ended().await
+        {
+            tracing::error!(%error, "ended sessions of the console could not be forgotten");
         }
         match ledger.sweep(now).await {
             Ok(0) => {}
@@ -50,6 +74,17 @@ pub(crate) async fn maintenance(keyring: Arc<Keyring>, ledger: Arc<dyn Ledger>, 
             Err(error) => tracing::error!(%error, "the store could not be swept"),
         }
     }
+}
+
+fn kids(keyring: &Keyring) -> BTreeSet<String> {
+    keyring.keys().iter().map(|key| key.kid().to_string()).collect()
+}
+
+/// Records which signing keys came and went by themselves, or by another process.
+fn record_keys(state: &AppState, before: &BTreeSet<String>, after: &BTreeSet<String>) {
+    let kids = after.difference(before).cloned().collect();
+    let removed = before.difference(after).cloned().collect();
+    state.audit.record(&Actor::SERVER, SigningKeysRotated { kids, removed });
 }
 
 /// The smallest jump of the wall clock that counts as a step, in milliseconds. Time synchronisation

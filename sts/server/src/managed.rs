@@ -10,7 +10,7 @@ use crate::components::Components;
 use crate::rule_base::{RuleBase, ServerRules};
 
 /// Reads the managed objects and puts them in force. If the store is away, the server starts without
-/// them and is not ready until they are read.
+/// them. Until they are read it is not ready and decides nothing.
 pub(crate) async fn start(engine: &Components, base: &Arc<RuleBase>, lock: &Arc<Mutex<()>>) {
     let _ = engine.state.rules.set(Arc::downgrade(base));
     let Some(store) = &engine.objects else { return };
@@ -22,8 +22,9 @@ pub(crate) async fn start(engine: &Components, base: &Arc<RuleBase>, lock: &Arc<
         recent: engine.state.service.recent_decisions(),
         lock: Arc::clone(lock),
     }));
+    base.set_lacks_objects(true);
     if let Err(error) = managed.start().await {
-        tracing::error!(%error, "managed objects cannot be read; the server is not ready until they are");
+        tracing::error!(%error, "managed objects cannot be read; until they are, the server is not ready and decides nothing");
     }
     engine.state.set_managed(Some(managed));
 }

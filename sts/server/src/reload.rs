@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
-use serde_json::json;
+use serde_json::{Map, Value, json};
+use sts_audit::{Actor, ConfigurationLoaded, ConfigurationRefused, LoadTrigger, Trail};
 use sts_config::{AbsentSecrets, Changes, Diagnostics, NameChanges, ObjectSource, Settings};
 use sts_keyring::KeyringSpec;
 use sts_policy::AccountChanges;
@@ -18,7 +19,8 @@ use tokio::sync::mpsc;
 use tracing::field::display;
 
 use crate::compile::{self, Compiled, Loaded, Purpose};
-use crate::rule_base::RuleBase;
+use crate::rule_base::{Refusal, RuleBase};
+use crate::service_manager::ServiceManager;
 
 /// File changes come in bursts: what is read after this much quiet is one change.
 const QUIET: Duration = Duration::from_millis(200);
@@ -94,6 +96,7 @@ pub(crate) struct Reload {
     /// Why the files as they are now were refused, as it was logged.
     refused: Option<String>,
     looks_since_refusal: u32,
+    manager: ServiceManager,
 }
 
 /// What the system tells of files that take part, and of those that might: length, inode, times of change. Other files live
@@ -131,6 +134,15 @@ enum ReloadTrigger {
     Due,
 }
 
+impl From<ReloadTrigger> for LoadTrigger {
+    fn from(trigger: ReloadTrigger) -> Self {
+        match trigger {
+            ReloadTrigger::Asked => Self::Signal,
+            ReloadTrigger::Told | ReloadTrigger::Due => Self::Files,
+        }
+    }
+}
+
 impl Reload {
     pub(crate) fn new(base: Arc<RuleBase>, lock: Arc<tokio::sync::Mutex<()>>) -> Self {
         let mut reload = Self {
@@ -140,10 +152,16 @@ impl Reload {
             glanced: Fingerprint::new(),
             refused: None,
             looks_since_refusal: 0,
+            manager: ServiceManager::default(),
         };
         reload.glanced = reload.glance();
         reload.seen = reload.fingerprint();
         reload
+    }
+
+    /// Tells `manager` of each reload from now on.
+    pub(crate) fn report_to(&mut self, manager: ServiceManager) {
+        self.manager = manager;
     }
 
     /// Reloads if it is asked to, or if a file that takes part, or one of the same kind beside it, is other than it was at the
@@ -171,11 +189,14 @@ impl Reload {
 
     /// Puts the files as they are now in force, or says why not, in the log and to whoever watches the metrics.
     fn reload(&mut self, cause: ReloadTrigger) {
+        if cause == ReloadTrigger::Asked {
+            self.manager.reloading();
+        }
         self.glanced = self.glance();
         self.seen = self.fingerprint();
         self.looks_since_refusal = 0;
         let before = self.base.generation();
-        match self.put_in_force() {
+        match self.put_in_force(cause) {
             Ok(()) if self.refused.take().is_some() && self.base.generation() == before => {
                 tracing::info!(generation = %before, "the files are well again: they say what is in force");
             }
@@ -183,22 +204,39 @@ impl Reload {
                 tracing::info!(generation = %before, "the files were read again as SIGHUP asks, and nothing has changed");
             }
             Ok(()) => {}
-            Err(why) => {
+            Err(refusal) => {
+                let why = refusal.text();
                 // What was said of a refusal that goes on need not be said every few seconds.
                 if cause == ReloadTrigger::Asked || self.refused.as_ref() != Some(&why) {
                     tracing::error!(generation = %self.base.generation(), "the configuration was not reloaded, the old one goes on: {why}");
+                    self.record_refusal(cause, &refusal);
                 }
                 self.refused = Some(why);
             }
         }
-        self.base.state().metrics.configuration(self.refused.is_none());
+        let state = self.base.state();
+        state.metrics.configuration(self.refused.is_none(), state.service.clock().now());
+        self.manager.ready(&match self.refused {
+            None => format!("configuration {} is in force", self.base.generation()),
+            Some(_) => format!("the files do not load, see the log; configuration {} goes on", self.base.generation()),
+        });
     }
 
     /// The error says why something else stays in force.
-    fn put_in_force(&self) -> Result<(), String> {
+    fn put_in_force(&self, cause: ReloadTrigger) -> Result<(), Refusal> {
         // This runs on a thread for blocking work.
         let _guard = self.lock.blocking_lock();
-        self.base.reload().map_err(|refusal| refusal.text())
+        self.base.reload(cause.into())
+    }
+
+    fn record_refusal(&self, cause: ReloadTrigger, refusal: &Refusal) {
+        let act = ConfigurationRefused {
+            generation: self.base.generation(),
+            trigger: cause.into(),
+            cause: refusal.summary(),
+            findings: refusal.audit_findings(),
+        };
+        self.base.state().audit.record(&Actor::SERVER, act);
     }
 
     /// The files that took part and their directories, each by itself: cheap, and other whenever the fingerprint is.
@@ -230,29 +268,73 @@ impl Reload {
     }
 }
 
-/// Says all that a reload changes.
-pub(crate) fn log_changes(old: &Compiled, new: &Compiled, certificates: &[&str], warnings: &Diagnostics) {
+/// Says all that a reload changes, in the log and to the audit trail.
+pub(crate) fn tell_changes(
+    audit: &Trail,
+    (old, new): (&Compiled, &Compiled),
+    trigger: LoadTrigger,
+    certificates: &[&str],
+    warnings: &Diagnostics,
+) {
     let accounts = AccountChanges::between(&old.rules, &new.rules);
-    let Changes { issuers, apis, teams, settings, files } = old.outline.changes_to(&new.outline);
+    let changes = old.outline.changes_to(&new.outline);
+    let act = ConfigurationLoaded {
+        generation: new.generation.clone(),
+        previous: Some(old.generation.clone()),
+        trigger,
+        changes: all_changes(&accounts, &changes, certificates),
+    };
+    audit.record(&Actor::SERVER, act);
+    log_changes(new, &accounts, &changes, certificates, warnings);
+}
+
+/// The names that were added, removed and changed, by kind.
+fn all_changes(accounts: &AccountChanges, changes: &Changes, certificates: &[&str]) -> Map<String, Value> {
+    let Changes { issuers, apis, teams, settings, files } = changes;
+    let of_accounts = lists(&accounts.added, &accounts.removed, &accounts.changed);
+    let others = [("issuers", issuers), ("apis", apis), ("teams", teams), ("settings", settings), ("files", files)];
+    let others = others.map(|(kind, names)| (kind, lists(&names.added, &names.removed, &names.changed)));
+    let all = std::iter::once(("accounts", of_accounts)).chain(others);
+    let mut all: Map<String, Value> =
+        all.filter_map(|(kind, names)| Some((kind.to_owned(), Value::Object(names?)))).collect();
+    if !certificates.is_empty() {
+        all.insert("certificates".to_owned(), json!(certificates));
+    }
+    all
+}
+
+/// Lists that are not empty, each cut to what a line has room for.
+fn lists(added: &[String], removed: &[String], changed: &[String]) -> Option<Map<String, Value>> {
+    let all = [("added", added), ("removed", removed), ("changed", changed)];
+    let some: Map<String, Value> = all
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(kind, names)| (kind.to_owned(), json!(some_of(names))))
+        .collect();
+    (!some.is_empty()).then_some(some)
+}
+
+fn log_changes(
+    new: &Compiled,
+    accounts: &AccountChanges,
+    changes: &Changes,
+    certificates: &[&str],
+    warnings: &Diagnostics,
+) {
+    let Changes { issuers, apis, teams, settings, files } = changes;
     let told = |changes: &NameChanges| {
-        let lists = [("added", &changes.added), ("removed", &changes.removed), ("changed", &changes.changed)];
-        let some: serde_json::Map<_, _> = lists
-            .into_iter()
-            .filter(|(_, names)| !names.is_empty())
-            .map(|(kind, names)| (kind.to_owned(), json!(some_of(names))))
-            .collect();
-        (!some.is_empty()).then(|| display(serde_json::Value::Object(some)))
+        lists(&changes.added, &changes.removed, &changes.changed).map(|some| display(Value::Object(some)))
     };
     tracing::info!(
         generation = %new.generation,
         added = %json!(some_of(&accounts.added)),
         removed = %json!(some_of(&accounts.removed)),
         changed = %json!(some_of(&accounts.changed)),
-        issuers = told(&issuers),
-        apis = told(&apis),
-        teams = told(&teams),
-        settings = told(&settings),
-        files = told(&files),
+        issuers = told(issuers),
+        apis = told(apis),
+        teams = told(teams),
+        settings = told(settings),
+        files = told(files),
         certificates = (!certificates.is_empty()).then(|| display(json!(certificates))),
         "the configuration was reloaded"
     );
@@ -283,6 +365,7 @@ pub(crate) fn fixed_at_start(old: &Settings, new: &Settings) -> Option<&'static 
         ("tls", old.tls != new.tls),
         ("behind_tls_proxy", old.behind_tls_proxy != new.behind_tls_proxy),
         ("admin", old.admin != new.admin),
+        ("metrics", old.metrics_listen != new.metrics_listen),
         ("data_dir", old.data_dir != new.data_dir),
         ("store", old.store != new.store),
         ("signing", !is_same_keyring(&old.keyring, &new.keyring)),
@@ -304,6 +387,7 @@ pub(crate) fn needs_restart(old: &Settings, new: &Settings) -> impl Iterator<Ite
         ("shutdown", old.drain != new.drain),
         ("log", log(old) != log(new)),
         ("audit", old.audit != new.audit),
+        ("telemetry", old.otlp != new.otlp),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key)
 }

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jwks_cache::JwksCache;
 use rustls::sign::CertifiedKey;
+use sts_audit::{ConfigurationFinding, LoadTrigger};
 use sts_config::{Diagnostic, Diagnostics, ObjectSource, Place, Settings};
-use sts_policy::{RuleSet, TestSpec};
+use sts_policy::{Memberships, RuleSet, TestSpec};
 use sts_service::manage::{
     Candidate, Declared, FindingPlace, HeldObject, InstallRules, ObjectFinding, ObjectRules, PreparedRules, key_of,
     rule_kind,
@@ -24,9 +25,11 @@ use sts_types::{Digest256, ObjectRef};
 use crate::app_state::AppState;
 use crate::certificate::public_host;
 use crate::compile::{Beside, Compiled, Loaded, SourceDocuments};
-use crate::components::snapshot;
+use crate::components::{console_sign_in, snapshot};
+use crate::directories;
 use crate::http::{BindError, ServedCertificate, leaf_problems, read_certificate};
-use crate::reload::{fixed_at_start, load_with, log_changes, needs_restart};
+use crate::openid_provider::ConsoleSignIn;
+use crate::reload::{fixed_at_start, load_with, needs_restart, tell_changes};
 
 /// Managed objects by key.
 pub(crate) type Managed = BTreeMap<ObjectKey, Arc<HeldObject>>;
@@ -35,6 +38,14 @@ pub(crate) type Managed = BTreeMap<ObjectKey, Arc<HeldObject>>;
 pub(crate) struct Certificates {
     pub(crate) public: Option<Arc<ServedCertificate>>,
     pub(crate) admin: Option<Arc<ServedCertificate>>,
+}
+
+impl Certificates {
+    /// Each certificate with the name of its listener.
+    pub(crate) fn by_listener(&self) -> Vec<(&'static str, Arc<ServedCertificate>)> {
+        let named = [("public", &self.public), ("admin", &self.admin)];
+        named.into_iter().filter_map(|(name, served)| Some((name, Arc::clone(served.as_ref()?)))).collect()
+    }
 }
 
 /// A listener's setting, what it serves, and the certificate to serve from now on.
@@ -72,8 +83,8 @@ impl Base {
             .declared
             .iter()
             .filter_map(|source| {
-                let file = Arc::clone(source.file.as_ref()?);
-                Some((key_of(&source.object), Declared { file, spec: Arc::clone(&source.spec) }))
+                let (file, line) = source.file.clone()?;
+                Some((key_of(&source.object), Declared { file, line, spec: Arc::clone(&source.spec) }))
             })
             .collect();
         Self { beside: Beside { declared: Vec::new(), ..beside }, declared: Arc::new(declared), tests: Arc::new(tests) }
@@ -93,6 +104,31 @@ impl Refusal {
             Self::Findings(findings) => format!("\n{}", findings.render(false)),
             Self::Other(text) => text.clone(),
         }
+    }
+
+    /// For the audit trail, without any line of a file.
+    pub(crate) fn summary(&self) -> String {
+        match self {
+            Self::Findings(_) => "the configuration has errors".to_owned(),
+            Self::Other(text) => text.clone(),
+        }
+    }
+
+    /// The findings that refuse the load.
+    pub(crate) fn audit_findings(&self) -> Vec<ConfigurationFinding> {
+        let Self::Findings(findings) = self else { return Vec::new() };
+        let refusing = findings.iter().filter(|own| !matches!(own.severity.name(), "warning" | "note"));
+        refusing
+            .map(|own| ConfigurationFinding {
+                severity: own.severity.name().to_owned(),
+                code: own.code.as_str().to_owned(),
+                message: own.message.clone(),
+                place: own.place.as_ref().map(|place| match place {
+                    Place::Object(pointer) => pointer.to_string(),
+                    Place::File(at) => format!("{}:{}:{}", at.file.display(), at.line, at.column),
+                }),
+            })
+            .collect()
     }
 
     fn findings(self) -> Vec<ObjectFinding> {
@@ -117,6 +153,7 @@ struct WholeLoad {
     managed: Arc<Managed>,
     warnings: Diagnostics,
     issuers: JwksCache,
+    openid: Option<Arc<ConsoleSignIn>>,
     renewed: Vec<RenewedCertificate>,
 }
 
@@ -150,7 +187,7 @@ impl RuleBase {
 
     /// Puts the files as they are now in force, beside the managed objects. The files must stand
     /// alone as well: they never depend on an object that somebody may delete.
-    pub(crate) fn reload(&self) -> Result<(), Refusal> {
+    pub(crate) fn reload(&self, trigger: LoadTrigger) -> Result<(), Refusal> {
         let managed = Arc::clone(&self.in_force().managed);
         if !managed.is_empty() {
             self.load(&Arc::default(), None)?;
@@ -159,8 +196,10 @@ impl RuleBase {
         let load = self.load(&managed, digest)?;
         if load.compiled.generation != self.in_force().compiled.generation {
             let keys = Arc::clone(&self.state.service.snapshot().api_keys);
-            self.install(load, keys, &[]);
+            self.install(load, keys, &[], trigger);
         }
+        // A reload confirms the groups as they are now.
+        self.state.directories.confirm_groups();
         Ok(())
     }
 
@@ -181,6 +220,7 @@ impl RuleBase {
             .borrow()
             .with_entries(compiled.keys.clone())
             .map_err(|errors| Refusal::Findings(Diagnostics::of_entries(errors)))?;
+        let openid = console_sign_in(&compiled, &self.state.service).map_err(Refusal::Findings)?;
         let renewed = self.renewed_certificates(settings).map_err(|error| {
             Refusal::Other(match error.code() {
                 Some(code) => format!("{error} (rule: {code})"),
@@ -203,12 +243,12 @@ impl RuleBase {
         let keyring = self.state.service.keyring();
         keyring.raise_longest_life(settings.keyring.max_ttl).map_err(|error| Refusal::Other(error.to_string()))?;
         let base = Base::new(beside, tests);
-        Ok(WholeLoad { compiled, base, managed: Arc::clone(managed), warnings, issuers, renewed })
+        Ok(WholeLoad { compiled, base, managed: Arc::clone(managed), warnings, issuers, openid, renewed })
     }
 
     /// Puts a load in force.
-    fn install(&self, load: WholeLoad, keys: Arc<ApiKeys>, changed: &[ObjectKey]) {
-        let WholeLoad { compiled, base, managed, warnings, issuers, renewed } = load;
+    fn install(&self, load: WholeLoad, keys: Arc<ApiKeys>, changed: &[ObjectKey], trigger: LoadTrigger) {
+        let WholeLoad { compiled, base, managed, warnings, issuers, openid, renewed } = load;
         let settings = &compiled.settings;
         let mut in_force = self.in_force();
         for key in needs_restart(&in_force.compiled.settings, settings) {
@@ -220,13 +260,23 @@ impl RuleBase {
             served.replace(certificate);
         }
         self.state.metrics.put_entries(compiled.trust.iter().map(|trust| &trust.entry));
-        let fresh = Snapshot { api_keys: keys, ..snapshot(&compiled, issuers.clone()) };
+        let current = self.state.service.snapshot();
+        let fresh = Snapshot {
+            api_keys: keys,
+            lacks_objects: current.lacks_objects,
+            memberships: Arc::clone(&current.memberships),
+            ..snapshot(&compiled, issuers.clone(), self.state.traces.as_ref())
+        };
+        drop(current);
         let old = self.state.service.swap(fresh);
         self.state.issuers.send_replace(issuers);
+        self.state.directories.reconfigure(directories::spec(settings, &compiled.rules));
+        self.state.openid.store(openid);
         // Only after it is true. A change of managed objects may take in an edit of the files that no
         // reload has seen yet.
         if changed.is_empty() || base.beside.files != in_force.base.beside.files {
-            log_changes(&in_force.compiled, &compiled, &certificates, &warnings);
+            let both = (&in_force.compiled, &compiled);
+            tell_changes(&self.state.audit, both, trigger, &certificates, &warnings);
         }
         if !changed.is_empty() {
             log_managed(&compiled.generation, changed);
@@ -239,6 +289,17 @@ impl RuleBase {
         *in_force = InForce { compiled, base: Arc::new(base), managed };
         drop(in_force);
         self.retire(old);
+    }
+
+    /// Sets whether there may be managed objects that were not read yet. The caller holds the lock of
+    /// managed objects, or serves no request yet.
+    pub(crate) fn set_lacks_objects(&self, lacks_objects: bool) {
+        let current = self.state.service.snapshot();
+        if current.lacks_objects != lacks_objects {
+            let old = self.state.service.swap(Snapshot { lacks_objects, ..(*current).clone() });
+            drop(current);
+            self.retire(old);
+        }
     }
 
     fn retire(&self, old: Arc<Snapshot>) {
@@ -300,6 +361,10 @@ impl ObjectRules for ServerRules {
         self.0.retire(old);
     }
 
+    fn objects_are_read(&self) {
+        self.0.set_lacks_objects(false);
+    }
+
     fn rules(&self) -> Arc<RuleSet> {
         Arc::clone(&self.0.state.service.snapshot().rules)
     }
@@ -311,6 +376,10 @@ impl ObjectRules for ServerRules {
 
     fn declared(&self) -> Arc<BTreeMap<ObjectKey, Declared>> {
         Arc::clone(&self.0.in_force().base.declared)
+    }
+
+    fn memberships(&self) -> Arc<dyn Memberships> {
+        Arc::clone(&self.0.state.service.snapshot().memberships)
     }
 
     fn tests(&self) -> Arc<Vec<TestSpec>> {
@@ -327,7 +396,7 @@ struct InstallWhole {
 impl InstallRules for InstallWhole {
     fn install(self: Box<Self>, keys: Arc<ApiKeys>) {
         let Self { base, load, changed } = *self;
-        base.install(load, keys, &changed);
+        base.install(load, keys, &changed, LoadTrigger::Objects);
     }
 }
 
@@ -343,7 +412,8 @@ fn source(key: &ObjectKey, held: &HeldObject) -> Option<ObjectSource> {
 
 fn declared_source(key: &ObjectKey, declared: &Declared) -> Option<ObjectSource> {
     let object = ObjectRef { kind: rule_kind(key.kind)?, name: key.name.clone() };
-    Some(ObjectSource { object, spec: Arc::clone(&declared.spec), file: Some(Arc::clone(&declared.file)) })
+    let file = Some((Arc::clone(&declared.file), declared.line));
+    Some(ObjectSource { object, spec: Arc::clone(&declared.spec), file })
 }
 
 /// Findings as the engine knows them.

@@ -45,6 +45,8 @@ pub(crate) enum StartError {
     /// No server runs, and the configuration lacks what the work needs.
     #[error("{}error: {}", diagnostics.render(false), self.advice())]
     StoreNotOpened { missing: String, diagnostics: Diagnostics },
+    #[error("cannot send traces to `telemetry.otlp`: {0}")]
+    Traces(reqwest::Error),
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
 }
@@ -63,8 +65,16 @@ impl StartError {
             Self::AdminToken { doing, .. } => *doing == "read",
             Self::Keys(error) => match error {
                 KeyringError::Io { error, .. } => is_wrong_path(error.kind()),
-                KeyringError::Content { .. } | KeyringError::Secret(_) => true,
-                KeyringError::Generate(_) => false,
+                KeyringError::Content { .. }
+                | KeyringError::Secret(_)
+                | KeyringError::SealingKey { .. }
+                | KeyringError::Sealed { .. } => true,
+                KeyringError::Generate(_)
+                | KeyringError::Unreachable { .. }
+                | KeyringError::Conflict { .. }
+                | KeyringError::Missing { .. }
+                | KeyringError::Interrupted
+                | KeyringError::Device(_) => false,
             },
             Self::Redis(error) => !matches!(error, RedisOpenError::Watermark(_)),
             Self::Listen(error) => match error {
@@ -72,7 +82,7 @@ impl StartError {
                 BindError::Address { error, .. } => error.kind() == io::ErrorKind::AddrNotAvailable,
                 BindError::Server(_) => false,
             },
-            Self::Store(_) | Self::Runtime(_) => false,
+            Self::Store(_) | Self::Traces(_) | Self::Runtime(_) => false,
         }
     }
 

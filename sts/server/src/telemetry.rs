@@ -1,26 +1,22 @@
-//! Decision events on standard output and logs on standard error, one per line. In JSON, both use
-//! the same names for time and level.
+//! The log on standard error, one line each. In JSON, its lines have the same names for time and level
+//! as audit events.
 
 mod json;
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
+use sts_audit::{Sink, Stream};
 use sts_config::{LogFormat, LogSettings};
-use sts_service::{DecisionEvent, EventSink, Outcome};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::clock::SystemClock;
-use crate::metrics::Metrics;
-use crate::sinks::{Sink, Stream};
 
 /// How long a sink may write pending lines at the end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -99,112 +95,13 @@ impl io::Write for LogLine<'_> {
     }
 }
 
-/// The time of a text line, in the format of decision events.
+/// The time of a text line, in the format of audit events.
 struct WallTime(SystemClock);
 
 impl FormatTime for WallTime {
     fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
         writer.write_str(&json::rfc3339_millis(&self.0))
     }
-}
-
-/// Counts decision events and passes them to sinks.
-pub(crate) struct EventLog {
-    format: LogFormat,
-    is_required: bool,
-    metrics: Arc<Metrics>,
-    sinks: Vec<Arc<Sink>>,
-}
-
-impl EventLog {
-    /// Events go to standard output. With `is_required`, the server refuses exchanges while the
-    /// sink takes no events.
-    pub(crate) fn start(format: LogFormat, is_required: bool, metrics: Arc<Metrics>) -> Self {
-        Self { format, is_required, metrics, sinks: vec![Sink::start("stdout", Stream::stdout())] }
-    }
-
-    pub(crate) fn sinks(&self) -> &[Arc<Sink>] {
-        &self.sinks
-    }
-
-    /// Waits until the events so far are written, up to a timeout.
-    pub(crate) fn flush(&self) {
-        for sink in &self.sinks {
-            sink.flush(FLUSH_TIMEOUT);
-        }
-    }
-
-    /// Takes no more events, and flushes the last ones.
-    pub(crate) fn close(&self) {
-        for sink in &self.sinks {
-            sink.close(FLUSH_TIMEOUT);
-        }
-    }
-}
-
-impl EventSink for EventLog {
-    fn decision(&self, event: &DecisionEvent) {
-        /// Above this size the buffer's memory is released.
-        const KEPT: usize = 4096;
-        thread_local! {
-            static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-        }
-        self.metrics.exchange(event);
-        LINE.with_borrow_mut(|line| {
-            line.clear();
-            line.shrink_to(KEPT);
-            if serde_json::to_writer(&mut *line, &EventLine { level: level(event), event }).is_ok() {
-                if matches!(self.format, LogFormat::Text) {
-                    *line = text(event, line).into_bytes();
-                }
-                line.push(b'\n');
-                for sink in &self.sinks {
-                    sink.offer(line);
-                }
-            }
-        });
-    }
-
-    fn is_required(&self) -> bool {
-        self.is_required
-    }
-
-    fn is_available(&self, waiting: usize) -> bool {
-        !self.is_required || self.sinks.iter().any(|sink| sink.has_room_behind(waiting))
-    }
-}
-
-/// An event as a log line.
-#[derive(Serialize)]
-struct EventLine<'a> {
-    level: &'static str,
-    #[serde(flatten)]
-    event: &'a DecisionEvent,
-}
-
-/// The same level names as in log lines.
-fn level(event: &DecisionEvent) -> &'static str {
-    if event.outcome == Outcome::Unavailable { "WARN" } else { "INFO" }
-}
-
-/// The event for people: the same members as `name=value`, with values in JSON so that no text can
-/// break the line.
-fn text(event: &DecisionEvent, json: &[u8]) -> String {
-    let members: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(json).unwrap_or_default();
-    let mut line = format!("{} decision {}", event.time, event.outcome.name());
-    for (name, value) in
-        members.iter().filter(|(name, _)| !["event", "version", "time", "level", "outcome"].contains(&name.as_str()))
-    {
-        line.push_str(&format!(" {name}={value}"));
-    }
-    line
-}
-
-/// Counts nothing and writes nothing. For the command line's own use of the service.
-pub(crate) struct NoEvents;
-
-impl EventSink for NoEvents {
-    fn decision(&self, _: &DecisionEvent) {}
 }
 
 #[cfg(test)]

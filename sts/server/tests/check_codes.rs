@@ -31,6 +31,9 @@ const ELSEWHERE: &[(CheckCode, &str)] = &[
     (CheckCode::UnknownActor, "policy/src/compile/delegation.rs"),
     (CheckCode::SelfDelegation, "policy/src/compile/delegation.rs"),
     (CheckCode::ShadowedObject, "sts/server/src/compile/merge.rs, with managed objects"),
+    (CheckCode::ConsoleOpen, "policy/src/compile/console.rs"),
+    (CheckCode::ReassignableUsername, "policy/src/compile/console.rs"),
+    (CheckCode::ConsoleOverlap, "policy/src/compile/console.rs"),
     (CheckCode::AnyTenantIssuer, "sts/server/tests/trust.rs"),
 ];
 

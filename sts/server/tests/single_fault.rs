@@ -30,6 +30,9 @@ fn sound() -> tempfile::TempDir {
         ("staging.jwks.json", KEY_SET),
         ("deploy.secret", "correct horse battery staple\n"),
         ("redis.secret", "correct horse battery staple\n"),
+        ("corp.secret", "correct horse battery staple\n"),
+        ("pin.secret", "4711\n"),
+        ("seal.key", "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=\n"),
         ("gitlab.token", "glpat-correct-horse\n"),
     ] {
         let path = folder.path().join(name);
@@ -130,6 +133,30 @@ const IN_MAIN: &[Fault] = &[
     ("[ES256, RS256]", "[ES256]", CheckCode::UnknownValue),
     ("algorithms: [ES256, RS256]", "algoritms: [ES256, RS256]", CheckCode::UnknownKey),
     ("rotate_every: 30d", "rotate_every: 30", CheckCode::InvalidDuration),
+    ("rotate_every: 30d", "store: redis", CheckCode::MissingKey),
+    ("rotate_every: 30d", "store: redis, seal_key_fil: seal.key", CheckCode::UnknownKey),
+    ("rotate_every: 30d", "store: rediss, seal_key_file: seal.key", CheckCode::UnknownValue),
+    ("rotate_every: 30d", "seal_key_file: seal.key", CheckCode::KeyWithoutEffect),
+    ("rotate_every: 30d", "store: redis, seal_key_file: []", CheckCode::EmptyList),
+    ("rotate_every: 30d", "store: redis, seal_key_file: missing.key", CheckCode::MissingSecret),
+    ("rotate_every: 30d", "store: redis, seal_key_file: [seal.key, redis.secret]", CheckCode::InvalidSecret),
+    ("rotate_every: 30d", "pkcs11: { module: ca.pem, token_label: sts }", CheckCode::MissingKey),
+    (
+        "rotate_every: 30d",
+        "pkcs11: { module: missing.so, token_label: sts, pin_file: pin.secret }",
+        CheckCode::UnreadableFile,
+    ),
+    (
+        "rotate_every: 30d",
+        "pkcs11: { module: ca.pem, token_label: sts, pin_file: missing.secret }",
+        CheckCode::MissingSecret,
+    ),
+    ("rotate_every: 30d", "pkcs11: { module: ca.pem, token_label: '', pin_file: pin.secret }", CheckCode::InvalidName),
+    (
+        "algorithms: [ES256, RS256]",
+        "algorithms: [ES256, RS256, EdDSA], pkcs11: { module: ca.pem, token_label: sts, pin_file: pin.secret }",
+        CheckCode::ConflictingKeys,
+    ),
     ("ttl: 15m, max_ttl: 1h", "ttl: 2h, max_ttl: 1h", CheckCode::TtlOverMaximum),
     ("max_ttl: 1h", "max_ttl: 1w", CheckCode::InvalidDuration),
     ("max_ttl: 1h", "max_ttl: 0s", CheckCode::DurationOutOfRange),
@@ -284,7 +311,74 @@ const IN_MAIN: &[Fault] = &[
     ("accounts: accounts.yaml", "accounts: accounts.yaml\n---\na: 1", CheckCode::YamlMultipleDocuments),
 ];
 
+const IN_DIRECTORIES: &[Fault] = &[
+    ("ldaps://dc1.corp.example.com", "https://dc1.corp.example.com", CheckCode::InvalidUrl),
+    ("ldaps://dc1.corp.example.com", "ldaps://sts:x@dc1.corp.example.com", CheckCode::InvalidUrl),
+    ("url: ldaps://ldap.example.org", "url: []", CheckCode::EmptyList),
+    ("    url: ldaps://ldap.example.org\n", "", CheckCode::MissingKey),
+    ("dn: \"cn=sts,dc=example,dc=org\"", "dn: \"\"", CheckCode::InvalidDirectory),
+    ("dn: \"cn=sts,dc=example,dc=org\", ", "", CheckCode::MissingKey),
+    (
+        "password_file: corp.secret }\n    base: \"dc",
+        "pasword_file: corp.secret }\n    base: \"dc",
+        CheckCode::UnknownKey,
+    ),
+    ("base: \"dc=example,dc=org\"", "base: example.org", CheckCode::InvalidDirectory),
+    ("kind: ldap", "kind: openldap", CheckCode::UnknownValue),
+    ("kind: active_directory", "kind: active_directory\n    group_attribute: memberOf", CheckCode::KeyWithoutEffect),
+    ("kind: ldap", "kind: ldap\n    group_attribute: \"member of\"", CheckCode::InvalidDirectory),
+    ("    user_filter: \"(uid={name})\"\n", "", CheckCode::MissingKey),
+    ("(uid={name})", "(uid=build)", CheckCode::InvalidDirectory),
+    ("(uid={name})", "uid={name}", CheckCode::InvalidDirectory),
+    ("(uid={name})", "({name}=build)", CheckCode::InvalidDirectory),
+    ("refresh: 5m", "refresh: 0s", CheckCode::DurationOutOfRange),
+    ("refresh: 5m", "refresh: 25h", CheckCode::DurationOutOfRange),
+    ("max_age: 1h", "max_age: 1m", CheckCode::DurationOutOfRange),
+    ("max_age: 1h", "max_age: 1", CheckCode::InvalidDuration),
+    ("  corp:\n", "  Corp:\n", CheckCode::InvalidName),
+    ("directories:", "directorys:", CheckCode::UnknownKey),
+];
+
 const IN_ACCOUNTS: &[Fault] = &[
+    ("directory: corp, group", "directory: copr, group", CheckCode::UnknownDirectory),
+    ("directory: corp, group", "directory: people, group", CheckCode::InvalidDirectory),
+    ("\"CN=Operators,OU=Groups,DC=corp,DC=example,DC=com\"", "Operators", CheckCode::InvalidDirectory),
+    ("CN=Operators,OU=Groups,DC=corp,DC=example,DC=com", "CN=Operators,DC=other,DC=com", CheckCode::InvalidDirectory),
+    ("\"CN=Operators,OU=Groups,DC=corp,DC=example,DC=com\"", "S-1-5-21-x", CheckCode::InvalidDirectory),
+    (", group: \"CN=Operators,OU=Groups,DC=corp,DC=example,DC=com\"", "", CheckCode::MissingKey),
+    (
+        "issuer: own-gitlab, claim: groups_direct",
+        "issuer: own-gitlb, claim: groups_direct",
+        CheckCode::UnknownIssuerEntry,
+    ),
+    ("issuer: own-gitlab, claim: groups_direct", "issuer: github, claim: groups_direct", CheckCode::StrangersGroup),
+    ("issuer: own-gitlab, claim: groups_direct", "issuer: clusters, claim: groups_direct", CheckCode::StrangersGroup),
+    ("claim: groups_direct", "claim: aud", CheckCode::StrangersGroup),
+    ("claim: groups_direct", "claim: /groups~2", CheckCode::InvalidClaimName),
+    ("claim: groups_direct, value: ops", "claim: groups_direct", CheckCode::MissingKey),
+    (
+        "claim: groups_direct, value: ops",
+        "claim: groups_direct, value: ops, directory: corp",
+        CheckCode::ConflictingKeys,
+    ),
+    (
+        "value: ops }\n",
+        "value: ops }\n      - { issuer: own-gitlab, claim: groups_direct, value: ops }\n",
+        CheckCode::DuplicateValue,
+    ),
+    (
+        "      - { issuer: own-gitlab, claim",
+        "      - { directory: corp, group: \"cn=operators, ou=groups,dc=corp,dc=example,dc=com\" }\n      - { issuer: own-gitlab, claim",
+        CheckCode::DuplicateValue,
+    ),
+    ("external_login: { directory: corp,", "external_login: { directory: copr,", CheckCode::UnknownDirectory),
+    ("name: svc-pods@corp.example.com", "name: CORP\\svc-pods", CheckCode::InvalidDirectory),
+    (", name: svc-pods@corp.example.com", "", CheckCode::MissingKey),
+    (
+        "    default_api: deploy\n",
+        "    default_api: deploy\n    external_login: { directory: corp, name: SVC-pods@corp.example.com }\n",
+        CheckCode::DuplicateLogin,
+    ),
     (
         "claims: { org_id: o-1, tier: { regex: \"gold|silver\" } }",
         "subject: repo:octo/x:ref:refs/heads/main",
@@ -460,7 +554,7 @@ const IN_ACCOUNTS: &[Fault] = &[
     ),
     ("namespace: prod, ", "namespac: prod, ", CheckCode::UnknownKey),
     ("issuer: staging", "issuer: stagin", CheckCode::UnknownIssuerEntry),
-    ("issuer: own-gitlab", "issuer: [own-gitlab, github]", CheckCode::ShortRuleMismatch),
+    ("issuer: own-gitlab\n", "issuer: [own-gitlab, github]\n", CheckCode::ShortRuleMismatch),
     ("or_absent: true", "or_absent: 1", CheckCode::InvalidBoolean),
     ("regex: \"gold|silver\"", "regex: \"(\"", CheckCode::InvalidRegex),
     ("regex: \"gold|silver\"", "regex: \"(a{1000}){1000}\"", CheckCode::InvalidRegex),
@@ -519,7 +613,8 @@ fn the_configuration_that_is_broken_here_is_sound() {
 #[test]
 fn one_fault_is_one_finding() {
     let mut wrong = Vec::new();
-    let all = IN_MAIN.iter().map(|case| (MAIN, case)).chain(IN_ACCOUNTS.iter().map(|case| (ACCOUNTS, case)));
+    let of_main = IN_MAIN.iter().chain(IN_DIRECTORIES).map(|case| (MAIN, case));
+    let all = of_main.chain(IN_ACCOUNTS.iter().map(|case| (ACCOUNTS, case)));
     assert!(all.clone().count() >= 100, "{}", all.count());
     for (file, (from, to, code)) in all {
         let folder = sound();

@@ -13,7 +13,7 @@ use std::fs;
 use serde_json::{Map, Value, json};
 use sts::compile::{Purpose, load};
 use sts_claims::ClaimSet;
-use sts_policy::{Facts, Outcome, Preset, RequestedNames, RuleSet};
+use sts_policy::{Facts, NoDirectory, Outcome, Preset, RequestedNames, RuleSet};
 use sts_types::{EntryName, UnixTime};
 
 /// What the loader says of one issuer entry `e` and one identity `i` of it: the exit code, and every finding.
@@ -67,6 +67,7 @@ impl Judged {
             entry: &EntryName::new("e").unwrap(),
             claims: &ClaimSet::from(claims),
             now: UnixTime::from_secs(1_790_000_000),
+            memberships: &NoDirectory,
         };
         matches!(rules.decide(facts, &rules.resolve(&RequestedNames::default()).unwrap()), Outcome::Granted(_))
     }

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use sts_jose::{constant_time_eq, sha256};
-use sts_store::KeyUse;
+use sts_store::{KeyUse, LedgerError, ObjectStore};
 use sts_types::{AccountName, ApiKeyId, Digest256, IpNetwork, Scope, UnixTime};
+
+use crate::unsaved::Unsaved;
 
 /// An API key of an account. The secret itself is not kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,36 +106,28 @@ impl ApiKeys {
     }
 }
 
-/// The last uses of API keys that the store does not have yet. Saving them is somebody else's task,
-/// so that a use costs no write.
+/// The last uses of API keys that the store does not have yet.
 #[derive(Debug, Default)]
-pub struct ApiKeyUses(Mutex<HashMap<ApiKeyId, KeyUse>>);
+pub struct ApiKeyUses(Unsaved<ApiKeyId, KeyUse>);
 
 impl ApiKeyUses {
     /// Notes that the key got a token.
     pub fn note(&self, id: &ApiKeyId, at: UnixTime, from: IpAddr) {
-        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        uses.insert(id.clone(), KeyUse { at, from: from.to_canonical().to_string() });
+        self.0.note(id.clone(), KeyUse { at, from: from.to_canonical().to_string() });
     }
 
     /// The use of that key, if it is not saved yet.
     #[must_use]
     pub fn of(&self, id: &ApiKeyId) -> Option<KeyUse> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.0.of(id)
     }
 
-    /// Takes all uses, to save them.
-    #[must_use]
-    pub fn take(&self) -> Vec<(ApiKeyId, KeyUse)> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect()
-    }
-
-    /// Puts uses back that could not be saved, unless there are later ones.
-    pub fn put_back(&self, uses: Vec<(ApiKeyId, KeyUse)>) {
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, last) in uses {
-            held.entry(id).or_insert(last);
-        }
+    /// Writes the uses to the store.
+    ///
+    /// # Errors
+    /// The store's. What it did not take is written the next time.
+    pub async fn save(&self, store: &dyn ObjectStore) -> Result<(), LedgerError> {
+        self.0.save(|uses| store.record_uses(uses)).await
     }
 }
 
@@ -185,17 +179,9 @@ mod tests {
     }
 
     #[test]
-    fn a_use_that_could_not_be_saved_never_replaces_a_later_one() {
-        let uses = ApiKeyUses::default();
-        let (one, other) = (id("0123456789ab"), id("0123456789AB"));
-        let address = "::ffff:192.0.2.1".parse::<IpAddr>().unwrap();
-        uses.note(&one, UnixTime::from_secs(1), address);
-        uses.note(&other, UnixTime::from_secs(2), address);
-        let taken = uses.take();
-        assert!(uses.take().is_empty());
-        uses.note(&one, UnixTime::from_secs(3), address);
-        uses.put_back(taken);
-        assert_eq!(uses.of(&one).map(|last| last.at), Some(UnixTime::from_secs(3)));
-        assert_eq!(uses.of(&other), Some(KeyUse { at: UnixTime::from_secs(2), from: "192.0.2.1".to_owned() }));
+    fn the_address_of_a_use_is_shown_as_people_write_it() {
+        let (uses, one) = (ApiKeyUses::default(), id("0123456789ab"));
+        uses.note(&one, UnixTime::from_secs(2), "::ffff:192.0.2.1".parse().unwrap());
+        assert_eq!(uses.of(&one), Some(KeyUse { at: UnixTime::from_secs(2), from: "192.0.2.1".to_owned() }));
     }
 }

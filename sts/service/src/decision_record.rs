@@ -29,7 +29,7 @@ pub(crate) struct DecisionRecord {
     pub(crate) grant: Option<GrantType>,
     /// The names in the request, once its shape was checked.
     pub(crate) asked: Option<NamesInRequest>,
-    /// The subject token of a refused request. It is wiped after the explanation.
+    /// The presented token. It is wiped after the explanation.
     pub(crate) token: Option<Zeroizing<String>>,
     /// The claims, once verified.
     pub(crate) claims: Option<ObservedClaims>,
@@ -113,8 +113,8 @@ impl DecisionRecord {
         });
     }
 
-    /// Records the token of a refused request. That costs the same whatever the cause is.
-    pub(crate) fn refused_token(&mut self, token: &str) {
+    /// Records the presented token. That costs the same for a grant and a refusal.
+    pub(crate) fn presented_token(&mut self, token: &str) {
         self.token = (token.len() <= MAX_SUBJECT_TOKEN).then(|| Zeroizing::new(token.to_owned()));
     }
 }

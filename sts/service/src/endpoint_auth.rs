@@ -119,7 +119,7 @@ impl Introspector {
         match self.ledger.take_claim(claim, by).await {
             Ok(None) => Ok(()),
             Ok(Some(_)) => Err(dpop::REPLAYED),
-            Err(error) => Err(RefusedError::by_ledger(&error)),
+            Err(error) => Err(RefusedError::store_away(&error, "whether the DPoP proof was used before is not known")),
         }
     }
 

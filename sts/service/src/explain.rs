@@ -3,10 +3,10 @@
 
 use serde::Serialize;
 use sts_claims::ClaimSet;
-use sts_policy::{Decision, Diagnosis, Facts, Outcome, RequestError, RequestedNames};
+use sts_policy::{Decision, Diagnosis, Facts, GivenTeam, Outcome, RequestError, RequestedNames};
 use sts_store::{EarlierUse, TakenClaim};
 use sts_token::{ClaimedOrigin, TokenRuleError, TrustSpec, VerifiedClaims};
-use sts_types::{Clock, Digest256, EntryName, UnixTime};
+use sts_types::{Clock, Digest256, EntryName, TeamName, UnixTime};
 
 use crate::Snapshot;
 use crate::diagnosis::{RefusedRequest, diagnose};
@@ -73,6 +73,11 @@ pub struct WouldMint {
     pub aud: String,
     /// `scope`.
     pub scope: String,
+    /// `groups`.
+    pub groups: Vec<TeamName>,
+    /// The teams among them that a group gives, with that group.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub given_teams: Vec<GivenTeam>,
     /// Its lifetime, in seconds.
     pub expires_in: u32,
 }
@@ -273,8 +278,8 @@ fn decide(snapshot: &Snapshot, explained: Explained<'_>, asked: &RequestedNames<
             return Explanation::refused(refuse(refused), name, now);
         }
     };
-    let decision = snapshot.rules.explain(Facts { entry, claims, now }, &requested);
-    let facts = Facts { entry, claims, now };
+    let facts = Facts { entry, claims, now, memberships: &*snapshot.memberships };
+    let decision = snapshot.rules.explain(facts, &requested);
     let (diagnosis, grant) = match &decision.outcome {
         Outcome::Refused(_) => (snapshot.rules.diagnose(facts, asked, &decision), None),
         Outcome::Granted(grant) => (
@@ -285,6 +290,8 @@ fn decide(snapshot: &Snapshot, explained: Explained<'_>, asked: &RequestedNames<
                 identity: grant.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
                 aud: grant.audience.to_string(),
                 scope: grant.scopes.to_string(),
+                groups: grant.groups().cloned().collect(),
+                given_teams: grant.given_teams.clone(),
                 expires_in: grant.lifetime.as_secs(),
             }),
         ),

@@ -145,6 +145,7 @@ impl Introspector {
         jti: &Jti,
         parent: Option<&Jti>,
     ) -> Result<Option<TokenRecord>, RefusedError> {
+        snapshot.require_objects(NOT_LOOKED_UP)?;
         let standing = self.standing(snapshot, jti, parent).await;
         Ok(standing.map_err(|error| RefusedError::store_away(&error, NOT_LOOKED_UP))?.into_record())
     }

@@ -9,7 +9,6 @@ mod decision_record;
 mod diagnosis;
 mod endpoint_auth;
 mod event;
-mod event_schema;
 mod explain;
 mod grant;
 mod introspect;
@@ -38,14 +37,14 @@ mod standing;
 mod status;
 mod token_admin;
 mod token_mistake;
+mod unsaved;
 
 pub use api_keys::{ApiKeyEntry, ApiKeyLimits, ApiKeyUses, ApiKeys};
 pub use api_secret::ApiSecret;
 pub use body::NOT_AN_OBJECT;
 pub use diagnosis::{RefusedRequest, diagnose};
 pub use endpoint_auth::{AuthorizationScheme, Origin, PresentedAccessToken};
-pub use event::{DecisionEvent, EVENT_VERSION, EventSink, Outcome};
-pub use event_schema::event_schema;
+pub use event::{EventSink, ExchangeTimes, outcome_of_refusal};
 pub use explain::{ExplainError, Explanation, Presented, WouldMint, explain};
 pub use grant::{Exchanged, GrantType, NO_CLIENT_AUTHENTICATION, NOT_BASIC, endpoint_url};
 pub use introspect::{Caller, Introspection};
@@ -53,19 +52,20 @@ pub use issuer_keys::{
     Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeySetView, KeyUnavailable, KeyView, KeysFailure, KeysView,
     SkippedKeyView,
 };
-pub use nearest_miss::FailedCondition;
 pub use parameters::{BasicCredentials, MAX_PARAMETERS, PARAMETERS, Parameters};
 pub use pending_exchange::PendingExchange;
 pub use phase::{Phase, PhaseTimes};
-pub use presented::PresentedToken;
 pub use reason::{Reason, RefusedError, TransportRefusal};
 pub use recent_decisions::RecentDecisions;
 pub use refusals::{DenialGroup, GroupBy, RememberedRefusal, group};
 pub use request::RequestContext;
+pub use revoke::PresentedRevocation;
 pub use service::{Service, ServiceDependencies};
 pub use snapshot::{Snapshot, TrustTable};
 pub use status::{STATUS_LIST_TTL, StatusList, StatusListsView};
+pub use sts_audit::{DecisionEvent, FailedCondition, Outcome, PresentedToken};
 pub use token_admin::{
-    CoveredTokens, ListError, RevocationError, RevocationRequest, Revoked, TokenPage, TokenQuery, TokenState,
-    TokenView, UndoneRule, UnknownName,
+    CoveredTokens, KeyWithdrawal, ListError, RevocationError, RevocationRequest, Revoked, TokenPage, TokenQuery,
+    TokenState, TokenView, UndoneRule, UnknownName, WithdrawalError,
 };
+pub use unsaved::Unsaved;

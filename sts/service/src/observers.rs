@@ -11,7 +11,7 @@ use sts_store::Warning;
 use tokio::sync::watch;
 
 use crate::decision_record::EndedExchange;
-use crate::event::{DecisionEvent, EventSink};
+use crate::event::{EventSink, ExchangeTimes, decision_event};
 use crate::recent_decisions::RecentDecisions;
 use crate::refusals::{Refusals, RememberedRefusal};
 
@@ -45,6 +45,8 @@ struct QueuedExchange {
 struct Progress {
     handed_over: AtomicU64,
     observed: watch::Sender<u64>,
+    /// The count up to which somebody waited in vain.
+    given_up: AtomicU64,
     dropped: AtomicU64,
     /// Places in the queue that are taken or reserved, including the exchange that is being
     /// observed.
@@ -56,6 +58,7 @@ impl Observers {
         let progress = Arc::new(Progress {
             handed_over: AtomicU64::new(0),
             observed: watch::Sender::new(0),
+            given_up: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
             places: AtomicUsize::new(0),
         });
@@ -112,10 +115,23 @@ impl Observers {
 
     /// Waits until every exchange that was handed over before this call is observed, up to a limit.
     pub(crate) async fn caught_up(&self) {
-        let target = self.progress.handed_over.load(Ordering::Acquire);
-        let mut observed = self.progress.observed.subscribe();
+        self.progress.caught_up(CATCH_UP).await;
+    }
+}
+
+impl Progress {
+    async fn caught_up(&self, limit: Duration) {
+        let target = self.handed_over.load(Ordering::Acquire);
+        let mut observed = self.observed.subscribe();
+        // A page asks several times. While a backlog lasts that one wait did not outlast, the next would not
+        // either.
+        if *observed.borrow() < self.given_up.load(Ordering::Acquire) {
+            return;
+        }
         // An error would mean that the sender is gone, but `self` holds it.
-        let _ = tokio::time::timeout(CATCH_UP, observed.wait_for(|observed| *observed >= target)).await;
+        if tokio::time::timeout(limit, observed.wait_for(|observed| *observed >= target)).await.is_err() {
+            self.given_up.fetch_max(target, Ordering::AcqRel);
+        }
     }
 }
 
@@ -157,12 +173,13 @@ impl Thread {
         let ended_millis = exchange.ended_millis;
         self.recent.observe(&exchange);
         let refusal = RememberedRefusal::of(&exchange, waiting > CROWDED);
-        let event = DecisionEvent::of(exchange, refusal.as_ref().map(|(refusal, _)| refusal));
+        let times = ExchangeTimes { phases: exchange.phases, held: exchange.record.held };
+        let event = decision_event(exchange, refusal.as_ref().map(|(refusal, _)| refusal));
         // First the memory, so that a reader of the event finds the refusal.
         if let Some(stored) = refusal.and_then(|(refusal, share)| refusal.to_stored(ended_millis, share?)) {
             self.refusals.remember(stored);
         }
-        self.events.decision(&event);
+        self.events.decision(&event, &times);
     }
 }
 
@@ -174,4 +191,39 @@ fn now() -> Instant {
 #[expect(clippy::disallowed_methods, reason = "the answers that were handed over leave in this time")]
 fn settle() {
     std::thread::sleep(SETTLE);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Longer than any test.
+    const FOREVER: Duration = Duration::from_secs(3600);
+
+    #[tokio::test]
+    async fn a_backlog_that_one_reader_waited_for_in_vain_delays_no_other() {
+        let progress = Progress {
+            handed_over: AtomicU64::new(5),
+            observed: watch::Sender::new(0),
+            given_up: AtomicU64::new(0),
+            dropped: AtomicU64::new(0),
+            places: AtomicUsize::new(0),
+        };
+        progress.caught_up(Duration::from_millis(1)).await;
+        progress.handed_over.store(7, Ordering::Release);
+        progress.caught_up(FOREVER).await;
+        progress.observed.send_replace(5);
+        // The backlog is gone, so it pays to wait again.
+        let is_caught_up = std::cell::Cell::new(false);
+        let reader = async {
+            progress.caught_up(FOREVER).await;
+            is_caught_up.set(true);
+        };
+        let thread = async {
+            tokio::task::yield_now().await;
+            assert!(!is_caught_up.get());
+            progress.observed.send_replace(7);
+        };
+        tokio::join!(reader, thread);
+    }
 }

@@ -202,6 +202,11 @@ impl RefusedError {
     /// done.
     pub(crate) fn store_away(error: &sts_store::LedgerError, undone: &'static str) -> Self {
         tracing::error!(%error, "the store did not answer");
+        Self::store_unavailable(undone)
+    }
+
+    /// What the store has is not known yet. `undone` tells the caller what was not done.
+    pub(crate) fn store_unavailable(undone: &'static str) -> Self {
         Self { detail: Some(Cow::Borrowed(undone)), ..Self::for_now(Reason::StoreUnavailable, STORE_RETRY) }
     }
 }

@@ -6,34 +6,37 @@ use std::sync::Arc;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use sts_policy::{Facts, RequestedNames};
+use sts_policy::{Facts, Memberships, RequestedNames};
 use sts_token::ObservedClaims;
 use sts_types::{RequestId, UnixTime};
 
 use crate::decision_record::{Conclusion, EndedExchange, NamesInRequest};
 
-/// The most requests to keep. Each holds the claims of one token.
-const MAX_DECISIONS: u64 = 1024;
+/// The most granted requests to keep, and the most refused ones. Each holds the claims of one token.
+const MAX_DECISIONS: u64 = 512;
 /// How long a request counts as recent, in seconds: as long as a refusal is remembered.
 const RECENT: i64 = 24 * 60 * 60;
 
 /// The latest request of each subject for each account and target. Nothing of it is stored or shown
 /// but the request id, the issuer entry and the subject.
 pub struct RecentDecisions {
-    held: Cache<u64, Arc<RecentDecision>>,
+    granted: Cache<u64, Arc<RecentDecision>>,
+    /// Apart, because strangers at a shared issuer can send any number of these.
+    refused: Cache<u64, Arc<RecentDecision>>,
     hasher: std::hash::RandomState,
 }
 
 impl std::fmt::Debug for RecentDecisions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RecentDecisions").field("held", &self.held.entry_count()).finish_non_exhaustive()
+        let (granted, refused) = (self.granted.entry_count(), self.refused.entry_count());
+        f.debug_struct("RecentDecisions").field("granted", &granted).field("refused", &refused).finish_non_exhaustive()
     }
 }
 
 impl Default for RecentDecisions {
     fn default() -> Self {
-        let held = Cache::builder().max_capacity(MAX_DECISIONS).eviction_policy(EvictionPolicy::lru()).build();
-        Self { held, hasher: std::hash::RandomState::new() }
+        let cache = || Cache::builder().max_capacity(MAX_DECISIONS).eviction_policy(EvictionPolicy::lru()).build();
+        Self { granted: cache(), refused: cache(), hasher: std::hash::RandomState::new() }
     }
 }
 
@@ -50,9 +53,11 @@ impl RecentDecisions {
     pub(crate) fn observe(&self, exchange: &EndedExchange) {
         let record = &exchange.record;
         let (Some(claims), Some(asked)) = (&record.claims, &record.asked) else { return };
-        if !matches!(exchange.conclusion, Conclusion::Granted | Conclusion::Refused(_)) {
-            return;
-        }
+        let (kept, other) = match exchange.conclusion {
+            Conclusion::Granted => (&self.granted, &self.refused),
+            Conclusion::Refused(_) => (&self.refused, &self.granted),
+            Conclusion::Unread(_) | Conclusion::Abandoned => return,
+        };
         // The claims of a workload differ from run to run, so they are no part of the key.
         let key = self.hasher.hash_one((
             claims.entry(),
@@ -67,13 +72,14 @@ impl RecentDecisions {
             claims: claims.clone(),
             asked: asked.clone(),
         };
-        self.held.insert(key, Arc::new(decision));
+        kept.insert(key, Arc::new(decision));
+        other.invalidate(&key);
     }
 
     /// The requests of the last 24 hours, newest first.
     pub(crate) fn since_yesterday(&self, now: UnixTime) -> Vec<Arc<RecentDecision>> {
         let oldest = u64::try_from(now.as_secs().saturating_sub(RECENT)).unwrap_or(0).saturating_mul(1000);
-        let held = self.held.iter().map(|(_, decision)| decision);
+        let held = self.granted.iter().chain(self.refused.iter()).map(|(_, decision)| decision);
         let mut recent: Vec<_> = held.filter(|decision| decision.ended_millis >= oldest).collect();
         recent.sort_by(|a, b| (b.ended_millis, b.request_id.as_str()).cmp(&(a.ended_millis, a.request_id.as_str())));
         recent
@@ -81,17 +87,27 @@ impl RecentDecisions {
 }
 
 impl RecentDecision {
-    pub(crate) fn facts(&self, now: UnixTime) -> Facts<'_> {
-        self.claims.facts(now)
+    pub(crate) fn facts<'a>(&'a self, memberships: &'a dyn Memberships, now: UnixTime) -> Facts<'a> {
+        self.claims.facts(memberships, now)
     }
 
     pub(crate) fn names(&self) -> RequestedNames<'_> {
         self.asked.request_names()
     }
 
+    /// The request's id.
+    pub(crate) fn request(&self) -> String {
+        self.request_id.as_str().to_owned()
+    }
+
+    /// The subject, without what may be a secret.
+    pub(crate) fn shown_subject(&self) -> String {
+        crate::redact::redacted(self.claims.subject().as_str()).to_string()
+    }
+
     /// The request in words, for the person who makes the change.
     pub(crate) fn label(&self) -> String {
-        let subject = crate::redact::redacted(self.claims.subject().as_str());
+        let subject = self.shown_subject();
         format!("request {} of {} subject {subject}", self.request_id.as_str(), self.claims.entry())
     }
 }

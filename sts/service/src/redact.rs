@@ -8,7 +8,7 @@ const MAX_TEXT: usize = 256;
 /// has more: a caller may have cut it.
 const MIN_KEY: usize = 40;
 
-/// The first [`MAX_TEXT`] octets of `text`, with tokens, API keys and passwords in URLs replaced.
+/// The first `MAX_TEXT` octets of `text`, with tokens, API keys and passwords in URLs replaced.
 pub(crate) fn redacted(text: &str) -> String {
     // Not the other way round: what is left of a secret that was cut may not look like one.
     let mut shown = without_secrets(text.to_owned());

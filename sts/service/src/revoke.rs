@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sts_keyring::Keyring;
 use sts_store::{Entry, Ledger, Revocation, RevocationScope};
 use sts_token::OwnTokenError;
-use sts_types::Clock;
+use sts_types::{Clock, Jti};
 
 use crate::Snapshot;
 use crate::endpoint_auth::{Origin, verify_own};
@@ -14,6 +14,20 @@ use crate::status::PublishedLists;
 
 /// The author of a revocation by a token's holder.
 const TOKEN_HOLDER: &str = "token holder";
+
+/// What came of a presented token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PresentedRevocation {
+    /// Whether it is ours.
+    pub origin: Origin,
+    /// The token, if it was revoked.
+    pub revoked: Option<Jti>,
+}
+
+impl PresentedRevocation {
+    /// A token of ours that is no longer, or not, in the store.
+    const NOT_LIVE: Self = Self { origin: Origin::Ours, revoked: None };
+}
 
 /// Revokes tokens for those who present them.
 pub(crate) struct Revoker {
@@ -27,23 +41,27 @@ impl Revoker {
     /// Revokes `token`. Presenting the whole token is the authority to revoke that one token. Its
     /// signature is verified before anything is read or written. A token that is not ours, expired
     /// or unknown needs no write. A revoked token is revoked again, because the store may not have
-    /// confirmed the first revocation. Returns whether the token is ours.
+    /// confirmed the first revocation.
     ///
     /// # Errors
     /// `store_unavailable` if the revocation is not durable.
-    pub(crate) async fn revoke_presented(&self, snapshot: &Snapshot, token: &str) -> Result<Origin, RefusedError> {
+    pub(crate) async fn revoke_presented(
+        &self,
+        snapshot: &Snapshot,
+        token: &str,
+    ) -> Result<PresentedRevocation, RefusedError> {
         let own = match verify_own(&self.keyring, &*self.clock, snapshot, token) {
             Ok(own) => own,
-            Err(OwnTokenError::Expired) => return Ok(Origin::Ours),
-            Err(_) => return Ok(Origin::Foreign),
+            Err(OwnTokenError::Expired) => return Ok(PresentedRevocation::NOT_LIVE),
+            Err(_) => return Ok(PresentedRevocation { origin: Origin::Foreign, revoked: None }),
         };
         let failed =
             |error| RefusedError::store_away(&error, "the store does not answer right now; the token was not revoked");
         let Some(Entry { record, .. }) = self.ledger.look_up(own.jti().clone()).await.map_err(failed)? else {
-            return Ok(Origin::Ours);
+            return Ok(PresentedRevocation::NOT_LIVE);
         };
         if !own.is_recorded_by(&record) {
-            return Ok(Origin::Ours);
+            return Ok(PresentedRevocation::NOT_LIVE);
         }
         let now = self.clock.now();
         let revocation = Revocation {
@@ -59,6 +77,6 @@ impl Revoker {
         };
         self.ledger.revoke(revocation).await.map_err(failed)?;
         self.published.revoked(&record);
-        Ok(Origin::Ours)
+        Ok(PresentedRevocation { origin: Origin::Ours, revoked: Some(own.jti().clone()) })
     }
 }

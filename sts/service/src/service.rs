@@ -1,14 +1,15 @@
 //! The service for the server: a facade over parts that own their state.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
+use sts_audit::{Act, Actor};
 use sts_jose::SignError;
-use sts_keyring::Keyring;
+use sts_keyring::{Keyring, KeyringError, Rotation};
 use sts_policy::RequestedNames;
 use sts_store::{Acceptance, Ledger, LedgerError, RefusalStore, Revocation, RuleId, TakenClaim, Warning};
 use sts_token::OwnToken;
-use sts_types::{ApiName, Clock, Digest256, Entropy, Jti, RequestId};
+use sts_types::{ApiName, Clock, Digest256, Entropy, Jti, Kid, RequestId};
 
 use crate::api_keys::ApiKeyUses;
 use crate::endpoint_auth::{self, Origin, PresentedAccessToken};
@@ -26,13 +27,14 @@ use crate::refusal_log::RefusalLog;
 use crate::refusals::{Refusals, RememberedRefusal};
 use crate::request::RequestContext;
 use crate::request_id;
-use crate::revoke::Revoker;
+use crate::revoke::{PresentedRevocation, Revoker};
 use crate::rules_in_force::RulesInForce;
 use crate::signing::SigningHealth;
 use crate::snapshot::Snapshot;
 use crate::status::{PublishedLists, StatusIndexes, StatusList, StatusLists, StatusListsView};
 use crate::token_admin::{
-    ListError, RevocationError, RevocationRequest, Revoked, TokenAdmin, TokenPage, TokenQuery, TokenView, UndoneRule,
+    KeyWithdrawal, ListError, RevocationError, RevocationRequest, Revoked, TokenAdmin, TokenPage, TokenQuery,
+    TokenView, UndoneRule, WithdrawalError,
 };
 
 /// The parts of a service. The server chooses each.
@@ -152,7 +154,13 @@ impl Service {
                 indexes,
                 published,
             },
-            refusals: RefusalLog { observers: Arc::clone(&observers), memory, store, clock: Arc::clone(&clock) },
+            refusals: RefusalLog {
+                observers: Arc::clone(&observers),
+                memory,
+                store,
+                clock: Arc::clone(&clock),
+                last_list: Mutex::default(),
+            },
             recent_decisions,
             api_key_uses,
             snapshots,
@@ -310,7 +318,11 @@ impl Service {
     ///
     /// # Errors
     /// `store_unavailable` if the revocation is not durable.
-    pub async fn revoke_presented(&self, snapshot: &Snapshot, token: &str) -> Result<Origin, RefusedError> {
+    pub async fn revoke_presented(
+        &self,
+        snapshot: &Snapshot,
+        token: &str,
+    ) -> Result<PresentedRevocation, RefusedError> {
         self.revoker.revoke_presented(snapshot, token).await
     }
 }
@@ -354,6 +366,29 @@ impl Service {
         self.token_admin.revoke(snapshot, request, by).await
     }
 
+    /// Withdraws our signing key of that kid for `by`, or counts what that would end.
+    ///
+    /// # Errors
+    /// See [`WithdrawalError`].
+    pub async fn withdraw_key(
+        &self,
+        snapshot: &Snapshot,
+        kid: &Kid,
+        reason: Option<String>,
+        by: &str,
+        dry_run: bool,
+    ) -> Result<KeyWithdrawal, WithdrawalError> {
+        self.token_admin.withdraw_key(snapshot, kid, reason, by, dry_run).await
+    }
+
+    /// Makes successors for our signing keys where none wait.
+    ///
+    /// # Errors
+    /// If no key can be made or kept.
+    pub async fn rotate_keys(&self) -> Result<Rotation, KeyringError> {
+        self.token_admin.rotate_keys().await
+    }
+
     /// Removes the rule of that id. `None` if no such rule is in force.
     ///
     /// # Errors
@@ -395,11 +430,11 @@ impl Service {
         self.refusals.denial(request_id).await
     }
 
-    /// The refusals in memory and in the store, newest first.
+    /// The refusals in memory and in the store, newest first, without their traces.
     ///
     /// # Errors
     /// If the store does not answer.
-    pub async fn denials(&self) -> Result<Vec<RememberedRefusal>, LedgerError> {
+    pub async fn denials(&self) -> Result<Vec<Arc<RememberedRefusal>>, LedgerError> {
         self.refusals.denials().await
     }
 
@@ -469,10 +504,22 @@ impl Service {
         self.signing.keep(&self.keyring, &*self.clock).await;
     }
 
+    /// Records what `actor` did in the audit trail.
+    pub fn record(&self, actor: &Actor, act: impl Into<Act>) {
+        self.pipeline.events.record(actor, act.into());
+    }
+
     /// Whether the audit trail allows decisions now.
     #[must_use]
     pub fn can_audit(&self) -> bool {
         self.pipeline.can_audit()
+    }
+
+    /// Whether requests can be decided now, as far as that needs neither the ledger nor a signing key:
+    /// the audit trail allows it, and the managed objects were read.
+    #[must_use]
+    pub fn can_decide(&self) -> bool {
+        self.can_audit() && !self.snapshots.load().lacks_objects
     }
 
     /// Accepts the store as it is, although something is missing from it.

@@ -3,13 +3,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use sts_policy::{Provenance, RuleSet};
+use sts_policy::{Memberships, Provenance, RuleSet};
 use sts_token::{ClaimedOrigin, TrustSpec, VerifiedTokenCache};
 use sts_types::{AccountId, Algorithm, ApiName, EntryName, Issuer, Issuers, Proof, TokenRecord, UnixTime};
 
 use crate::IssuerKeys;
 use crate::api_keys::{ApiKeyLimits, ApiKeys};
 use crate::api_secret::ApiSecret;
+use crate::reason::RefusedError;
 
 /// The current settings and rules.
 #[derive(Clone)]
@@ -20,9 +21,15 @@ pub struct Snapshot {
     pub issuer: Issuer,
     /// The rules.
     pub rules: Arc<RuleSet>,
+    /// What directories say of the accounts.
+    pub memberships: Arc<dyn Memberships>,
     /// Whether the rules come from the configuration. False if it does not load. Then nothing is
     /// known about the account and identity of a token.
     pub has_rules: bool,
+    /// Whether there may be managed objects that could not be read since the start. Nothing is decided
+    /// then: an account that seems unknown may be one of them, and a token that seems to fit one account
+    /// may fit another, too.
+    pub lacks_objects: bool,
     /// How tokens of each issuer are verified.
     pub trust: Arc<TrustTable>,
     /// The entries' keys.
@@ -60,6 +67,15 @@ impl std::fmt::Debug for Snapshot {
 }
 
 impl Snapshot {
+    /// Refuses every decision until the managed objects are read. `undone` tells the caller what was
+    /// not done.
+    ///
+    /// # Errors
+    /// `store_unavailable` while they are not read.
+    pub fn require_objects(&self, undone: &'static str) -> Result<(), RefusedError> {
+        if self.lacks_objects { Err(RefusedError::store_unavailable(undone)) } else { Ok(()) }
+    }
+
     /// Whether the current rules still support a recorded token: its account and its proof still
     /// exist, are enabled, and have not expired. Without rules, nothing speaks against it.
     pub(crate) fn supports(&self, record: &TokenRecord, now: UnixTime) -> bool {

@@ -1,5 +1,7 @@
-//! What operators do with recorded tokens: list, show, revoke by jti or by rule, and remove a rule.
+//! What operators do with recorded tokens: list, show, revoke by jti or by rule, remove a rule, and
+//! withdraw the key that signed them.
 
+mod key_withdrawal;
 mod listing;
 mod names;
 mod request;
@@ -12,6 +14,7 @@ use sts_policy::Pattern;
 use sts_store::{Entry, Ledger, LedgerError, Revocation, RevocationRule, RevocationScope, RuleId};
 use sts_types::{AccountId, ApiKeyId, Clock, Jti, TokenRecord, UnixTime};
 
+pub use key_withdrawal::{KeyWithdrawal, WithdrawalError};
 pub use listing::{ListError, TokenPage, TokenQuery, TokenState, TokenView};
 pub use names::UnknownName;
 pub use request::RevocationRequest;

@@ -7,9 +7,11 @@ mod support;
 use std::sync::Arc;
 
 use serde_json::json;
+use sts_audit::{Act, Actor};
 use sts_jose::OsEntropy;
-use sts_keyring::Keyring;
-use sts_service::{ApiSecret, DecisionEvent, EventSink, Presented, RequestContext, Service, ServiceDependencies};
+use sts_service::{
+    ApiSecret, DecisionEvent, EventSink, ExchangeTimes, Presented, RequestContext, Service, ServiceDependencies,
+};
 use sts_store::contract::{AlertLog, TestSeal};
 use sts_store_embedded::EmbeddedLedger;
 use sts_types::Clock as _;
@@ -18,7 +20,9 @@ use support::{CONFIG, FakeKeys, clock, exchange_parameters, issuer, keyring, sna
 struct Nowhere;
 
 impl EventSink for Nowhere {
-    fn decision(&self, _: &DecisionEvent) {}
+    fn decision(&self, _: &DecisionEvent, _: &ExchangeTimes) {}
+
+    fn record(&self, _: &Actor, _: Act) {}
 }
 
 #[tokio::test]
@@ -27,7 +31,7 @@ async fn debug_shows_no_token_and_no_secret() {
     let keys = FakeKeys::of(&issuer, &clock);
     let seal = Arc::new(TestSeal(1));
     let store = EmbeddedLedger::in_memory(seal, Arc::clone(&clock) as _, Arc::new(AlertLog::default())).unwrap();
-    let keyring = Arc::new(Keyring::open(keyring(directory.path()), &OsEntropy, clock.now()).unwrap());
+    let keyring = Arc::new(keyring(directory.path(), clock.now()));
     let dependencies = ServiceDependencies {
         snapshot: snapshot(directory.path(), &CONFIG.replace("REPLAY", ""), keys),
         ledger: Arc::new(store),

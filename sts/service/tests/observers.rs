@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
+use sts_audit::{Act, Actor};
 use sts_jose::OsEntropy;
-use sts_keyring::Keyring;
 use sts_service::{
-    DecisionEvent, EventSink, GroupBy, PendingExchange, Reason, RefusedError, RequestContext, Service,
+    DecisionEvent, EventSink, ExchangeTimes, GroupBy, PendingExchange, Reason, RefusedError, RequestContext, Service,
     ServiceDependencies, group,
 };
 use sts_store::contract::{AlertLog, TestSeal};
@@ -32,9 +32,11 @@ struct Events {
 }
 
 impl EventSink for Events {
-    fn decision(&self, event: &DecisionEvent) {
+    fn record(&self, _: &Actor, _: Act) {}
+
+    fn decision(&self, event: &DecisionEvent, times: &ExchangeTimes) {
         drop(self.unblocked.wait_while(self.is_blocked.lock().unwrap(), |is_blocked| *is_blocked).unwrap());
-        self.told.lock().unwrap().push((json!(event), event.held));
+        self.told.lock().unwrap().push((json!(event), times.held));
     }
 
     fn is_required(&self) -> bool {
@@ -67,7 +69,7 @@ impl Fixture {
         let service = Service::new(ServiceDependencies {
             snapshot: snapshot(directory.path(), &CONFIG.replace("REPLAY", ""), Arc::clone(&keys) as _),
             ledger: Arc::clone(&store) as _,
-            keyring: Arc::new(Keyring::open(keyring(directory.path()), &OsEntropy, clock.now()).unwrap()),
+            keyring: Arc::new(keyring(directory.path(), clock.now())),
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(OsEntropy),
             refusals: Some(Arc::clone(&store) as _),

@@ -7,20 +7,22 @@ mod support;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::ThreadId;
 
 use serde_json::{Value, json};
+use sts_audit::{Act, Actor};
 use sts_jose::{OsEntropy, SignError, Signer, Signing, SigningInput, SigningKey, VerifyingKey};
-use sts_keyring::{DirectoryLock, KeyStore, Keyring, KeyringError, StoredKey};
+use sts_keyring::{Directory, KeyDevice, Keyring, KeyringError};
 use sts_service::{
-    Caller, DecisionEvent, EventSink, Exchanged, Introspection, Outcome, Reason, RefusedError, RequestContext, Service,
-    ServiceDependencies,
+    Caller, DecisionEvent, EventSink, ExchangeTimes, Exchanged, Introspection, Outcome, Reason, RefusedError,
+    RequestContext, Service, ServiceDependencies,
 };
 use sts_store::contract::{AlertLog, TestSeal};
 use sts_store::{Ledger as _, Listing};
 use sts_store_embedded::EmbeddedLedger;
 use sts_testkit::LocalIssuer;
-use sts_types::{AccountId, Algorithm, Clock as _, Kid, UnixTime};
-use support::{CONFIG, FakeKeys, clock, exchange_parameters, issuer, keyring, snapshot};
+use sts_types::{AccountId, Algorithm, Clock as _, Kid};
+use support::{CONFIG, FakeKeys, clock, exchange_parameters, issuer, keyring_spec, snapshot};
 use tokio::sync::{mpsc, oneshot};
 
 /// What the device is asked to sign, and where its answer goes.
@@ -70,28 +72,33 @@ impl Signer for DeviceKey {
     }
 }
 
-/// Keeps keys of the device.
-struct DeviceKeys {
-    keys: Mutex<Vec<StoredKey>>,
+/// A device that makes keys.
+struct Device {
+    keys: Mutex<Vec<SigningKey>>,
     requests: mpsc::UnboundedSender<Request>,
     is_gone: Arc<AtomicBool>,
+    /// The threads that made or destroyed keys.
+    threads: Arc<Mutex<Vec<ThreadId>>>,
 }
 
-impl KeyStore for DeviceKeys {
-    fn load(&self) -> Result<Vec<StoredKey>, KeyringError> {
-        Ok(self.keys.lock().unwrap().clone())
-    }
-
-    fn create(&self, _: &DirectoryLock, algorithm: Algorithm, created: UnixTime) -> Result<StoredKey, KeyringError> {
+impl KeyDevice for Device {
+    fn generate(&self, algorithm: Algorithm) -> Result<sts_keyring::DeviceKey, KeyringError> {
+        self.threads.lock().unwrap().push(std::thread::current().id());
         let key = SigningKey::generate(algorithm).map_err(|_| KeyringError::Generate(algorithm))?;
-        let signer = DeviceKey { key, requests: self.requests.clone(), is_gone: Arc::clone(&self.is_gone) };
-        let stored = StoredKey { signer: Arc::new(signer), created };
-        self.keys.lock().unwrap().push(stored.clone());
-        Ok(stored)
+        let public = sts_keyring::DeviceKey::from_jwk(key.public_jwk(), algorithm).unwrap();
+        self.keys.lock().unwrap().push(key);
+        Ok(public)
     }
 
-    fn remove(&self, _: &DirectoryLock, kid: &Kid, _: Algorithm) -> Result<(), KeyringError> {
-        self.keys.lock().unwrap().retain(|stored| stored.signer.kid() != kid);
+    fn signer(&self, key: &Arc<sts_keyring::DeviceKey>) -> Arc<dyn Signer> {
+        let mut keys = self.keys.lock().unwrap();
+        let index = keys.iter().position(|made| made.kid() == key.kid()).unwrap();
+        let requests = self.requests.clone();
+        Arc::new(DeviceKey { key: keys.remove(index), requests, is_gone: Arc::clone(&self.is_gone) })
+    }
+
+    fn destroy(&self, _: &Kid) -> Result<(), KeyringError> {
+        self.threads.lock().unwrap().push(std::thread::current().id());
         Ok(())
     }
 }
@@ -100,7 +107,9 @@ impl KeyStore for DeviceKeys {
 struct Events(Mutex<Vec<(Outcome, Option<String>)>>);
 
 impl EventSink for Events {
-    fn decision(&self, event: &DecisionEvent) {
+    fn record(&self, _: &Actor, _: Act) {}
+
+    fn decision(&self, event: &DecisionEvent, _: &ExchangeTimes) {
         let reason = json!(event).get("reason").and_then(serde_json::Value::as_str).map(str::to_owned);
         self.0.lock().unwrap().push((event.outcome, reason));
     }
@@ -113,6 +122,7 @@ struct Fixture {
     issuer: LocalIssuer,
     keyring: Arc<Keyring>,
     is_gone: Arc<AtomicBool>,
+    threads: Arc<Mutex<Vec<ThreadId>>>,
     _directory: tempfile::TempDir,
 }
 
@@ -126,9 +136,12 @@ impl Fixture {
         let (directory, clock, issuer) = (tempfile::tempdir().unwrap(), clock(), issuer());
         let (requests, asked) = mpsc::unbounded_channel();
         let is_gone = Arc::new(AtomicBool::new(false));
-        let device = DeviceKeys { keys: Mutex::default(), requests, is_gone: Arc::clone(&is_gone) };
-        let spec = keyring(directory.path());
-        let keyring = Arc::new(Keyring::open_with(spec, Arc::new(device), &OsEntropy, clock.now()).unwrap());
+        let threads = Arc::default();
+        let device =
+            Device { keys: Mutex::default(), requests, is_gone: Arc::clone(&is_gone), threads: Arc::clone(&threads) };
+        let keys = Arc::new(Directory::open(&directory.path().join("keys")).unwrap());
+        let keyring =
+            Keyring::open(keyring_spec(), keys, Some(Arc::new(device)), &OsEntropy, clock.now()).map(Arc::new).unwrap();
         let alerts = Arc::new(AlertLog::default());
         let store = EmbeddedLedger::in_memory(Arc::new(TestSeal(1)), Arc::clone(&clock) as _, alerts).unwrap();
         let (store, events) = (Arc::new(store), Arc::new(Events::default()));
@@ -142,7 +155,7 @@ impl Fixture {
             refusals: None,
             events: Arc::clone(&events) as _,
         });
-        (Self { service, store, events, issuer, keyring, is_gone, _directory: directory }, asked)
+        (Self { service, store, events, issuer, keyring, is_gone, threads, _directory: directory }, asked)
     }
 
     async fn exchange(&self, subject: &str) -> Result<Exchanged, RefusedError> {
@@ -186,6 +199,21 @@ async fn a_slow_device_holds_up_its_own_exchange_and_no_other() {
     answer(first);
     slow.await.unwrap();
     assert_eq!(fixture.recorded().await, 2);
+}
+
+/// A device or a disk may take seconds.
+#[tokio::test(flavor = "current_thread")]
+async fn keys_are_made_and_destroyed_on_threads_that_serve_no_request() {
+    let (fixture, _device) = Fixture::new();
+    let service = &fixture.service;
+    fixture.threads.lock().unwrap().clear();
+    let made = service.rotate_keys().await.unwrap().made;
+    assert_eq!(made.len(), fixture.threads.lock().unwrap().len());
+    let kid = fixture.keyring.keys()[0].kid().clone();
+    service.withdraw_key(&service.snapshot(), &kid, None, "test", false).await.unwrap();
+    let threads = fixture.threads.lock().unwrap();
+    assert!(threads.len() > made.len(), "the key was destroyed");
+    assert!(!threads.contains(&std::thread::current().id()), "{threads:?}");
 }
 
 #[tokio::test(flavor = "current_thread")]

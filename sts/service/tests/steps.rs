@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
+use sts_audit::{Act, Actor};
 use sts_jose::{OsEntropy, SigningKey};
-use sts_keyring::Keyring;
 use sts_service::{
-    AuthorizationScheme, Caller, DecisionEvent, EventSink, Phase, PhaseTimes, PresentedAccessToken, Reason,
-    RefusedError, RequestContext, RevocationRequest, Service, ServiceDependencies, TokenState,
+    AuthorizationScheme, Caller, DecisionEvent, EventSink, ExchangeTimes, Phase, PhaseTimes, PresentedAccessToken,
+    Reason, RefusedError, RequestContext, RevocationRequest, Service, ServiceDependencies, Snapshot, TokenState,
 };
 use sts_store::{
     Acceptance, EarlierUse, Entry, Issued, Lease, Ledger, LedgerError, LedgerFuture, Listing, ReplayClaim, Revocation,
@@ -194,8 +194,10 @@ impl Ledger for FakeLedger {
 struct Events(Mutex<Vec<(Value, PhaseTimes)>>);
 
 impl EventSink for Events {
-    fn decision(&self, event: &DecisionEvent) {
-        self.0.lock().unwrap().push((json!(event), event.phases));
+    fn record(&self, _: &Actor, _: Act) {}
+
+    fn decision(&self, event: &DecisionEvent, times: &ExchangeTimes) {
+        self.0.lock().unwrap().push((json!(event), times.phases));
     }
 }
 
@@ -227,7 +229,7 @@ impl Fixture {
         let service = Service::new(ServiceDependencies {
             snapshot: snapshot(directory.path(), config, Arc::clone(&keys) as _),
             ledger: Arc::clone(&ledger) as _,
-            keyring: Arc::new(Keyring::open(keyring(directory.path()), &OsEntropy, clock.now()).unwrap()),
+            keyring: Arc::new(keyring(directory.path(), clock.now())),
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(OsEntropy),
             refusals: None,
@@ -939,6 +941,32 @@ async fn c142_a_clock_that_jumps_ahead_and_back_brings_no_revoked_token_back_to_
         tokio::time::sleep(Duration::from_secs(10)).await;
         let list = fixture.service.status_list(&status_of(&access).0).await.unwrap().unwrap();
         assert!(claims_of(&list.jwt)["iat"].as_i64().unwrap() <= fixture.clock.now().as_secs());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn rv04_nothing_is_decided_and_no_list_is_made_before_the_managed_objects_are_read() {
+    beside_status_lists(async |fixture| {
+        let access = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap();
+        let whole = fixture.service.snapshot();
+        let directory = tempfile::tempdir().unwrap();
+        let (without_accounts, _) = CONFIG.split_once("service_accounts:").unwrap();
+        let file_rules =
+            snapshot(directory.path(), &without_accounts.replace("REPLAY", ""), fixture.keys.clone()).rules;
+        let lacking = Snapshot { lacks_objects: true, rules: file_rules, ..(*whole).clone() };
+        fixture.service.swap(lacking);
+        assert!(!fixture.service.can_decide());
+        let refused = fixture.exchange(&fixture.token(json!({})), &[]).await.unwrap_err();
+        assert_eq!(refused.reason, Reason::StoreUnavailable);
+        assert_eq!(fixture.introspect(&access).await.unwrap_err().reason, Reason::StoreUnavailable);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let listed = is_valid(fixture, &access).await;
+        assert_ne!(listed, Ok(false), "the account is not gone, it is not read");
+        fixture.service.swap((*whole).clone());
+        assert!(fixture.service.can_decide() && fixture.is_active(&access).await);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(is_valid(fixture, &access).await, Ok(true));
     })
     .await;
 }

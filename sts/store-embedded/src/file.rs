@@ -132,7 +132,7 @@ fn schema(database: &Database) -> Result<Option<u64>, redb::Error> {
     Ok(meta.get(SCHEMA)?.map(|version| version.value()))
 }
 
-fn refusal(path: &Path, error: DatabaseError) -> OpenError {
+pub(super) fn refusal(path: &Path, error: DatabaseError) -> OpenError {
     match error {
         DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => {
             OpenError::Held { path: path.to_owned() }
@@ -152,7 +152,7 @@ fn io_error(error: DatabaseError) -> io::Error {
     }
 }
 
-fn damaged(path: &Path, what: &str) -> OpenError {
+pub(super) fn damaged(path: &Path, what: &str) -> OpenError {
     OpenError::Damaged { path: path.to_owned(), what: what.to_owned() }
 }
 

@@ -4,12 +4,16 @@
 //! write returns only after the fsync that made it durable.
 
 mod accept;
+mod backup;
 mod engine;
+mod examine;
 mod file;
+mod last_uses;
 mod object_log;
 mod objects;
 mod open_error;
 mod open_file;
+mod overlay;
 mod read;
 mod refusals;
 mod sessions;
@@ -22,6 +26,7 @@ mod watched_file;
 mod write;
 mod writer;
 
+pub use examine::{Examined, examine};
 pub use open_error::OpenError;
 
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@ use sts_types::{ApiKeyId, Seal, UnixTime};
 
 use super::EmbeddedLedger;
 use super::engine::DatabaseHandle;
+use super::last_uses;
 use super::object_log::ObjectCommit;
 use super::read::{self, RecordReader};
 use super::tables::{KEY_USES, OBJECTS};
@@ -17,7 +18,7 @@ use super::write::{Tables, WriteError, not_encoded};
 use sts_store::backend::codec;
 use sts_store::{
     Committed, KeyUse, LedgerError, LedgerFuture, ManagedObject, ManagedObjects, ObjectChange, ObjectChanges,
-    ObjectKind, ObjectStore, Place,
+    ObjectKind, ObjectStore, Place, UseKey,
 };
 
 /// What one more object may add to the wait for a commit: ten times what it takes on a good disk.
@@ -54,7 +55,7 @@ impl ObjectStore for EmbeddedLedger {
             let prepared = preparing.await.unwrap_or_else(|_| {
                 Err(LedgerError::Unavailable("the commit was given up, nothing is written".into()))
             })?;
-            // Whoever gives up does not know whether the commit is made all the same.
+            // A caller that gives up does not know whether the commit is made all the same.
             let allowance = PER_OBJECT.saturating_mul(u32::try_from(prepared.len()).unwrap_or(u32::MAX));
             self.write_large(allowance, move |engine, tables| tables.commit_objects(engine, at, prepared)).await
         })
@@ -73,6 +74,22 @@ impl ObjectStore for EmbeddedLedger {
         Box::pin(async move {
             self.reopen_if_failed().await?;
             self.engine.read(|database, _| read_uses(database))
+        })
+    }
+
+    fn record_last_uses(&self, uses: Vec<(UseKey, UnixTime)>, forget_before: Option<UnixTime>) -> LedgerFuture<'_, ()> {
+        Box::pin(async move {
+            if uses.is_empty() && forget_before.is_none() {
+                return Ok(());
+            }
+            self.write(move |_, tables| tables.record_last_uses(&uses, forget_before)).await
+        })
+    }
+
+    fn last_uses(&self, keys: Vec<UseKey>) -> LedgerFuture<'_, Vec<Option<UnixTime>>> {
+        Box::pin(async move {
+            self.reopen_if_failed().await?;
+            self.engine.read(|database, _| last_uses::read(database, &keys))
         })
     }
 }

@@ -1,5 +1,8 @@
 //! Remembered refusals in the file: one row each, and an index by time that also holds the share.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableError};
 use sts_types::{RequestId, Seal, UnixTime};
 
@@ -11,7 +14,7 @@ use sts_store::Place;
 use sts_store::backend::codec;
 use sts_store::backend::{STORED, remembered_from};
 use sts_store::{LedgerError, LedgerFuture};
-use sts_store::{RefusalStore, StoredRefusal, surplus};
+use sts_store::{ListedRefusal, RefusalStore, StoredRefusal, surplus};
 
 /// Rows per transaction.
 const STEP: usize = 64;
@@ -32,12 +35,12 @@ impl RefusalStore for EmbeddedLedger {
         })
     }
 
-    fn latest(&self, limit: usize) -> LedgerFuture<'_, Vec<StoredRefusal>> {
+    fn latest(&self, limit: usize, known: Arc<HashSet<RequestId>>) -> LedgerFuture<'_, Vec<ListedRefusal>> {
         Box::pin(async move {
             self.reopen_if_failed().await?;
-            let (engine, now) = (std::sync::Arc::clone(&self.engine), self.engine.clock.now());
+            let (engine, now) = (Arc::clone(&self.engine), self.engine.clock.now());
             let page = tokio::task::spawn_blocking(move || {
-                engine.read(|database, reader| latest(database, reader, limit, now))
+                engine.read(|database, reader| latest(database, reader, limit, &known, now))
             });
             page.await.unwrap_or_else(|_| Err(LedgerError::Unavailable("the listing was given up".into())))
         })
@@ -113,8 +116,9 @@ fn latest(
     database: &Database,
     reader: &RecordReader<'_>,
     limit: usize,
+    known: &HashSet<RequestId>,
     now: UnixTime,
-) -> Result<Vec<StoredRefusal>, redb::Error> {
+) -> Result<Vec<ListedRefusal>, redb::Error> {
     let transaction = database.begin_read()?;
     let (refusals, by_time) = match (transaction.open_table(REFUSALS), transaction.open_table(REFUSALS_BY_TIME)) {
         (Err(TableError::TableDoesNotExist(_)), _) | (_, Err(TableError::TableDoesNotExist(_))) => {
@@ -129,8 +133,11 @@ fn latest(
         }
         let (key, _) = row?;
         let id = key.value().1;
-        if let Some(stored) = refusals.get(id)? {
-            found.extend(reader.open::<StoredRefusal>(Place::Refusal, id.as_bytes(), stored.value()));
+        if let Some(known) = known.get(id) {
+            found.push(ListedRefusal::Known(known.clone()));
+        } else if let Some(stored) = refusals.get(id)? {
+            let opened = reader.open::<StoredRefusal>(Place::Refusal, id.as_bytes(), stored.value());
+            found.extend(opened.map(ListedRefusal::Read));
         }
     }
     Ok(found)

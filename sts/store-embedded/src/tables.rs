@@ -45,6 +45,9 @@ pub(super) const OBJECTS: TableDefinition<'_, (u8, &str), &[u8]> = TableDefiniti
 /// Id of an API key -> time and address of its last use. Not sealed: it is no evidence.
 pub(super) const KEY_USES: TableDefinition<'_, &str, (i64, &str)> = TableDefinition::new("key_uses");
 
+/// Account and identity (empty for the account itself) -> time of the last use. Not sealed, either.
+pub(super) const LAST_USES: TableDefinition<'_, (&str, &str), i64> = TableDefinition::new("last_uses");
+
 /// Request id -> the sealed refusal of that request.
 pub(super) const REFUSALS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("refusals");
 /// Millisecond of the refusal and request id -> its share.

@@ -283,6 +283,11 @@ impl<'txn> Tables<'txn> {
         opened(&mut self.objects, || self.transaction.open_table(OBJECTS))
     }
 
+    /// The transaction, for tables that few requests open.
+    pub(super) fn transaction(&self) -> &WriteTransaction {
+        self.transaction
+    }
+
     pub(super) fn key_uses(&mut self) -> Result<&mut KeyUses<'txn>, redb::Error> {
         opened(&mut self.key_uses, || self.transaction.open_table(KEY_USES))
     }

@@ -20,7 +20,7 @@ struct TypedKey<'a> {
 }
 
 /// The keys whose type no other part of readiness checks.
-fn typed_keys(names: &Names) -> [TypedKey<'_>; 9] {
+fn typed_keys(names: &Names) -> [TypedKey<'_>; 10] {
     const RESTORE: &str = "no token can be recorded. Bring the right data back";
     const REVOCATIONS: &str =
         "nothing can be revoked. Bring the right data back, or accept the loss with `sts store accept-epoch`";
@@ -48,6 +48,7 @@ fn typed_keys(names: &Names) -> [TypedKey<'_>; 9] {
         ),
         beside(names.leases(), "HLEN", "no token gets a place in a status list. Bring the right data back"),
         beside(names.key_uses(), "HLEN", "no API key can be deleted, and no last use is saved. Delete the key"),
+        beside(names.last_uses(), "ZCARD", "no last use of an account is kept. Delete the key"),
         beside(names.refusals(), "ZCARD", "no refusal is remembered for other servers. Delete the key"),
     ]
 }

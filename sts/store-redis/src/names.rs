@@ -4,13 +4,18 @@
 
 use std::sync::Arc;
 
-use sts_store::{ObjectKey, SessionKey};
+use sts_store::{ObjectKey, SessionKey, UseKey};
 use sts_types::{AccountId, Digest256, Jti, RequestId, Seal};
 
 /// Octets of the keyed digest in a name. 128 bits rule out collisions.
 const DIGEST_LEN: usize = 16;
 /// No sealed value begins with this octet, so a name is never the seal of a value.
 const NAME_DOMAIN: u8 = 0;
+
+/// `sts:` gives `sts:{sts}:`. The part in braces decides the slot.
+fn base(prefix: &str) -> String {
+    format!("{prefix}{{{}}}:", prefix.trim_end_matches(':'))
+}
 
 /// The names under one prefix.
 pub(super) struct Names {
@@ -28,16 +33,26 @@ pub(super) struct Names {
     objects: String,
     object_log: String,
     key_uses: String,
+    last_uses: String,
+}
+
+/// String: the sealed signing keys.
+pub(super) fn signing_keys(prefix: &str) -> String {
+    base(prefix) + "keys"
 }
 
 impl Names {
-    /// `sts:` gives `sts:{sts}:`. The part in braces decides the slot.
+    /// The name of the mark under `prefix`.
+    pub(super) fn mark_under(prefix: &str) -> String {
+        format!("{}mark", base(prefix))
+    }
+
     pub(super) fn new(prefix: &str, seal: Arc<dyn Seal>) -> Self {
-        let base = format!("{prefix}{{{}}}:", prefix.trim_end_matches(':'));
+        let base = base(prefix);
         let named = |name| format!("{base}{name}");
         Self {
             seal,
-            mark: named("mark"),
+            mark: Self::mark_under(prefix),
             rules: named("rules"),
             revoked: named("revoked"),
             revocations: named("revocations"),
@@ -49,6 +64,7 @@ impl Names {
             objects: named("objects"),
             object_log: named("object-log"),
             key_uses: named("key-uses"),
+            last_uses: named("last-uses"),
             base,
         }
     }
@@ -101,6 +117,18 @@ impl Names {
     /// List: the log of changed objects, the latest last.
     pub(super) fn object_log(&self) -> &str {
         &self.object_log
+    }
+
+    /// Sorted set: ids of accounts and identities, by the second of their last use.
+    pub(super) fn last_uses(&self) -> &str {
+        &self.last_uses
+    }
+
+    /// The id of an account or identity in [`last_uses`](Self::last_uses).
+    pub(super) fn use_id(&self, key: &UseKey) -> String {
+        let identity = key.identity.as_deref().unwrap_or_default();
+        // Names of accounts have no such octet.
+        self.digest(b'u', &[key.account.as_bytes(), identity.as_bytes()].join(&0))
     }
 
     /// The id of a managed object.
@@ -201,6 +229,8 @@ mod tests {
             names.objects(),
             names.object_log(),
             names.key_uses(),
+            names.last_uses(),
+            &signing_keys("sts:"),
             &names.refusal(&names.refusal_id(&RequestId::new("01J9ZQ4T5M3N8K7R6S2V1W0XYZ").unwrap())),
             &names.record(&id),
             &names.revocation(&id),

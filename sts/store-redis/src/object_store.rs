@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use redis::{Cmd, cmd};
-use sts_types::ApiKeyId;
+use sts_types::{ApiKeyId, UnixTime};
 
 use super::RedisLedger;
 use super::batch::{Batch, Replies, command, sized};
@@ -17,7 +17,7 @@ use sts_store::backend::codec;
 use sts_store::backend::multiset::row_code;
 use sts_store::{
     Committed, KeyUse, LedgerFuture, ManagedObject, ManagedObjects, ObjectChange, ObjectChanges, ObjectKey, ObjectKind,
-    ObjectStore, Place,
+    ObjectStore, Place, UseKey,
 };
 
 /// Fields or entries per command.
@@ -44,6 +44,14 @@ impl ObjectStore for RedisLedger {
 
     fn uses(&self) -> LedgerFuture<'_, Vec<(ApiKeyId, KeyUse)>> {
         Box::pin(async move { Ok(self.read_uses().await?) })
+    }
+
+    fn record_last_uses(&self, uses: Vec<(UseKey, UnixTime)>, forget_before: Option<UnixTime>) -> LedgerFuture<'_, ()> {
+        Box::pin(async move { Ok(self.write_last_uses(uses, forget_before).await?) })
+    }
+
+    fn last_uses(&self, keys: Vec<UseKey>) -> LedgerFuture<'_, Vec<Option<UnixTime>>> {
+        Box::pin(async move { Ok(self.read_last_uses(keys).await?) })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Remembered refusals in Redis: one sealed value for each, which expires by itself, and one sorted
 //! set of shares and ids by time.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sts_types::{RequestId, UnixTime};
@@ -13,7 +15,7 @@ use sts_store::Place;
 use sts_store::backend::codec;
 use sts_store::backend::{STORED, remembered_from};
 use sts_store::{LedgerError, LedgerFuture};
-use sts_store::{RefusalShare, RefusalStore, StoredRefusal, surplus};
+use sts_store::{ListedRefusal, RefusalShare, RefusalStore, StoredRefusal, surplus};
 
 /// Values that one round trip reads or removes.
 const STEP: usize = 64;
@@ -59,8 +61,8 @@ impl RefusalStore for RedisLedger {
         })
     }
 
-    fn latest(&self, limit: usize) -> LedgerFuture<'_, Vec<StoredRefusal>> {
-        Box::pin(async move { Ok(self.latest_refusals(limit).await?) })
+    fn latest(&self, limit: usize, known: Arc<HashSet<RequestId>>) -> LedgerFuture<'_, Vec<ListedRefusal>> {
+        Box::pin(async move { Ok(self.latest_refusals(limit, &known).await?) })
     }
 
     fn forget(&self, now: UnixTime) -> LedgerFuture<'_, ()> {
@@ -80,28 +82,39 @@ impl RefusalStore for RedisLedger {
 }
 
 impl RedisLedger {
-    async fn latest_refusals(&self, limit: usize) -> Result<Vec<StoredRefusal>, RedisStoreError> {
-        let Some(last) = limit.checked_sub(1) else { return Ok(Vec::new()) };
-        let mut batch = Batch::plain();
-        batch.add(command("ZREVRANGE", &[self.names().refusals(), "0", &last.to_string()]));
-        let members = self.pool.run(batch).await?.texts()?;
-        let now = self.clock().now();
-        let mut refusals = Vec::with_capacity(members.len());
-        for chunk in members.chunks(STEP) {
-            let ids: Vec<&str> = chunk.iter().filter_map(|member| id_of(member)).collect();
-            if ids.is_empty() {
-                continue;
-            }
-            let mut batch = Batch::plain();
-            batch.add(command("MGET", &ids.iter().map(|id| self.names().refusal(id)).collect::<Vec<_>>()));
-            let values = self.pool.run(batch).await?.list()?;
-            let opened = ids
-                .iter()
-                .zip(values)
-                .filter_map(|(id, value)| self.unseal::<StoredRefusal>(Place::Refusal, id.as_bytes(), &value?));
-            refusals.extend(opened.filter(|refusal| refusal.until() >= now));
+    async fn latest_refusals(
+        &self,
+        limit: usize,
+        known: &HashSet<RequestId>,
+    ) -> Result<Vec<ListedRefusal>, RedisStoreError> {
+        if limit == 0 {
+            return Ok(Vec::new());
         }
-        Ok(refusals)
+        let now = self.clock().now();
+        // A value expires at its time, and its member when somebody forgets it.
+        let (from, count) = (remembered_from(now).to_string(), limit.to_string());
+        let mut batch = Batch::plain();
+        batch.add(command("ZREVRANGEBYSCORE", &[self.names().refusals(), "+inf", &from, "LIMIT", "0", &count]));
+        let members = self.pool.run(batch).await?.texts()?;
+        let known: HashMap<String, &RequestId> =
+            known.iter().map(|request_id| (self.names().refusal_id(request_id), request_id)).collect();
+        let ids: Vec<&str> = members.iter().filter_map(|member| id_of(member)).collect();
+        let unknown: Vec<&str> = ids.iter().copied().filter(|id| !known.contains_key(*id)).collect();
+        let mut read = HashMap::new();
+        for chunk in unknown.chunks(STEP) {
+            let mut batch = Batch::plain();
+            batch.add(command("MGET", &chunk.iter().map(|id| self.names().refusal(id)).collect::<Vec<_>>()));
+            let values = self.pool.run(batch).await?.list()?;
+            let opened = chunk.iter().zip(values).filter_map(|(id, value)| {
+                Some((*id, self.unseal::<StoredRefusal>(Place::Refusal, id.as_bytes(), &value?)?))
+            });
+            read.extend(opened.filter(|(_, refusal)| refusal.until() >= now));
+        }
+        let listed = |id: &str| match known.get(id) {
+            Some(request_id) => Some(ListedRefusal::Known((*request_id).clone())),
+            None => read.remove(id).map(ListedRefusal::Read),
+        };
+        Ok(ids.into_iter().filter_map(listed).collect())
     }
 
     /// Removes the refusals above the limit.

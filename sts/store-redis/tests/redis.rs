@@ -277,7 +277,7 @@ async fn c136_of_the_rights_that_we_ship_none_is_without_use_and_a_flush_is_acce
     ledger.list(listing.clone()).await.unwrap();
     ledger.list(Listing { after: Some(Jti::new("a").unwrap()), ..listing }).await.unwrap();
     ledger.remember(vec![refusal(1, 1, 0)]).await.unwrap();
-    ledger.latest(1).await.unwrap();
+    ledger.latest(1, std::sync::Arc::default()).await.unwrap();
     ledger.forget(START.plus(86_401)).await.unwrap();
     let changes = vec![ObjectChange::Put(object(ObjectKind::Teams, "a", ""))];
     assert!(matches!(store.ledger_by(2, store.spec_of_user()).commit(0, changes).await, Ok(Committed::Done(_))));

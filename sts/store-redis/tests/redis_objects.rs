@@ -236,7 +236,7 @@ async fn a_foreign_value_under_a_key_of_the_store_is_named_by_readiness_with_its
     }
     commit(&ledger, vec![team("b", "1")]).await;
     assert_eq!(store.ledger(2).objects().await.unwrap().objects.len(), 2);
-    for key in ["leases", "key-uses", "denials"] {
+    for key in ["leases", "key-uses", "last-uses", "denials"] {
         let key = format!("sts:{{sts}}:{key}");
         store.server.order(&["SET", &key, "junk"]);
         let warnings = ledger.ready().await.unwrap();

@@ -30,12 +30,15 @@ pub use alert::{Alert, Alerts, Fault, Place};
 pub use ledger::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, StatusMark};
 pub use managed::{
     Committed, KeyUse, ManagedObject, ManagedObjects, ObjectChange, ObjectChanges, ObjectKey, ObjectKind, ObjectStore,
+    UseKey,
 };
 pub use record::{
     EarlierUse, Entry, Issued, Listing, ReplayClaim, Revocation, RevocationRule, RevocationScope, RuleId, RuleIdError,
     TakenClaim, TokenRecord,
 };
-pub use refusals::{Capacity, REFUSAL_KEPT, RefusalShare, RefusalStore, StoredRefusal, surplus};
+pub use refusals::{
+    Capacity, ListedRefusal, REFUSAL_KEPT, RefusalPayload, RefusalShare, RefusalStore, StoredRefusal, surplus,
+};
 pub use sessions::{SessionKey, SessionKind, SessionStore, StoredSession};
 pub use warning::Warning;
 

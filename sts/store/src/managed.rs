@@ -134,6 +134,15 @@ pub struct KeyUse {
     pub from: String,
 }
 
+/// What the last use of is kept: an account, or one of its identities.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UseKey {
+    /// The username.
+    pub account: String,
+    /// The identity's name. `None` for the account itself.
+    pub identity: Option<String>,
+}
+
 /// The store of managed objects. Like the ledger it seals what it keeps, and it seals absence: an
 /// object that was altered, removed, or replaced by its older revision behind our back makes the
 /// whole store refuse until an operator accepts the loss.
@@ -157,4 +166,12 @@ pub trait ObjectStore: Send + Sync + 'static {
 
     /// The last uses of all API keys. Those of deleted keys may be among them.
     fn uses(&self) -> LedgerFuture<'_, Vec<(ApiKeyId, KeyUse)>>;
+
+    /// Keeps when accounts and identities were last used, as [`record_uses`](Self::record_uses)
+    /// does, and forgets those that were not used since `forget_before`, if it is given.
+    fn record_last_uses(&self, uses: Vec<(UseKey, UnixTime)>, forget_before: Option<UnixTime>) -> LedgerFuture<'_, ()>;
+
+    /// When each of `keys` was last used, in their order. `None` for one that was not, or whose use
+    /// is forgotten.
+    fn last_uses(&self, keys: Vec<UseKey>) -> LedgerFuture<'_, Vec<Option<UnixTime>>>;
 }

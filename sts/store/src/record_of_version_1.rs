@@ -49,6 +49,7 @@ impl From<RecordOfVersion1> for TokenRecord {
                 may_act: None,
             }),
             actor: None,
+            named_groups: Vec::new(),
             confirmation: None,
             api: record.api,
             audience: record.audience,

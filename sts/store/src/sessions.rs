@@ -14,6 +14,8 @@ pub enum SessionKind {
     Link,
     /// A sign-in that has begun at the provider.
     SignIn,
+    /// An admin token that is in force at one of the replicas.
+    AdminToken,
 }
 
 impl SessionKind {
@@ -24,6 +26,7 @@ impl SessionKind {
             Self::Session => 1,
             Self::Link => 2,
             Self::SignIn => 3,
+            Self::AdminToken => 4,
         }
     }
 }
@@ -61,7 +64,7 @@ pub struct StoredSession {
 
 /// The store of sessions, links and sign-ins that have begun.
 ///
-/// Deletion is not sealed: whoever can write to the store can end a session, but cannot make one
+/// Deletion is not sealed: a stranger who can write to the store can end a session, but cannot make one
 /// or change its end.
 pub trait SessionStore: Send + Sync + 'static {
     /// Keeps a new session.

@@ -58,6 +58,7 @@ impl VerifiedApiKey {
             issued: now,
             root: Root::ApiKey { scopes: self.scopes.as_ref() },
             ancestors: &[],
+            named_groups: &[],
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Turns a proof into a grant. A policy decision becomes mintable only here.
 
-use sts_policy::{Diagnosis, Facts, Grant, Outcome, Refusal, Requested, RuleSet};
+use sts_policy::{Diagnosis, Facts, Grant, Memberships, Outcome, Refusal, Requested, RuleSet};
 use sts_types::UnixTime;
 
 use crate::VerifiedClaims;
@@ -53,29 +53,36 @@ impl CallerProof {
     ///
     /// # Errors
     /// [`DeniedProof`].
-    pub fn authorize(self, rules: &RuleSet, requested: &Requested, now: UnixTime) -> Result<Authorized, DeniedProof> {
+    pub fn authorize(
+        self,
+        rules: &RuleSet,
+        memberships: &dyn Memberships,
+        requested: &Requested,
+        now: UnixTime,
+    ) -> Result<Authorized, DeniedProof> {
         let denied = |refusal, diagnosis| DeniedProof { refusal, diagnosis };
         match self {
             Self::Federated(verified) => {
-                verified.authorize(rules, requested, now).map_err(|error| denied(error.refusal, None))
+                verified.authorize(rules, memberships, requested, now).map_err(|error| denied(error.refusal, None))
             }
             Self::Own(parent) => {
                 let limits = parent.limits();
-                match rules.decide_descendant(&parent.facts(&limits), requested, now) {
+                match rules.decide_descendant(&parent.facts(&limits), requested, memberships, now) {
                     Outcome::Granted(grant) => {
                         drop(limits);
                         Ok(Authorized::of(Self::Own(parent), grant))
                     }
                     Outcome::Refused(refusal) => {
-                        let diagnosis = rules.diagnose_descendant(&parent.facts(&limits), requested, refusal);
+                        let parent = parent.facts(&limits);
+                        let diagnosis = rules.diagnose_descendant(&parent, requested, memberships, now, refusal);
                         Err(denied(refusal, Some(Box::new(diagnosis))))
                     }
                 }
             }
-            Self::ApiKey(key) => match rules.decide_descendant(&key.facts(now), requested, now) {
+            Self::ApiKey(key) => match rules.decide_descendant(&key.facts(now), requested, memberships, now) {
                 Outcome::Granted(grant) => Ok(Authorized::of(Self::ApiKey(key), grant)),
                 Outcome::Refused(refusal) => {
-                    let diagnosis = rules.diagnose_descendant(&key.facts(now), requested, refusal);
+                    let diagnosis = rules.diagnose_descendant(&key.facts(now), requested, memberships, now, refusal);
                     Err(denied(refusal, Some(Box::new(diagnosis))))
                 }
             },
@@ -88,8 +95,14 @@ impl VerifiedClaims {
     ///
     /// # Errors
     /// [`Denied`] with the claims and the refusal.
-    pub fn authorize(self, rules: &RuleSet, requested: &Requested, now: UnixTime) -> Result<Authorized, Box<Denied>> {
-        match rules.decide(self.facts(now), requested) {
+    pub fn authorize(
+        self,
+        rules: &RuleSet,
+        memberships: &dyn Memberships,
+        requested: &Requested,
+        now: UnixTime,
+    ) -> Result<Authorized, Box<Denied>> {
+        match rules.decide(self.facts(memberships, now), requested) {
             Outcome::Granted(grant) => Ok(Authorized::of(CallerProof::Federated(self), grant)),
             Outcome::Refused(refusal) => Err(Box::new(Denied { verified: self, refusal })),
         }
@@ -97,8 +110,8 @@ impl VerifiedClaims {
 
     /// The claims as policy rules see them.
     #[must_use]
-    pub fn facts(&self, now: UnixTime) -> Facts<'_> {
-        Facts { entry: self.entry(), claims: self.claims(), now }
+    pub fn facts<'a>(&'a self, memberships: &'a dyn Memberships, now: UnixTime) -> Facts<'a> {
+        Facts { entry: self.entry(), claims: self.claims(), now, memberships }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use sts_claims::Json;
-use sts_policy::{ActorError, GrantedAccount, Replay, RuleSet};
+use sts_policy::{ActorError, GrantedAccount, NoDirectory, Replay, RuleSet};
 use sts_types::{Actor, Issuer, KeyThumbprint, Proof, ReplayClaim, UnixTime};
 
 use crate::{Authorized, CallerProof, VerifiedClaims};
@@ -74,7 +74,8 @@ impl Authorized {
         let subject = &self.grant.account.id;
         match actor {
             CallerProof::Federated(verified) => {
-                let actor = rules.actor_of(subject, verified.facts(now)).map_err(DelegationError::Actor)?;
+                let actor =
+                    rules.actor_of(subject, verified.facts(&NoDirectory, now)).map_err(DelegationError::Actor)?;
                 Ok(Delegate {
                     claim: match actor.replay {
                         Replay::Allow => None,

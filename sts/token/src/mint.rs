@@ -125,7 +125,9 @@ struct Claims<'a> {
     jti: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
-    groups: &'a [sts_types::TeamName],
+    // Authlib's verifier refuses an empty list. RFC 7643 section 2.5: it says the same as none.
+    #[serde(skip_serializing_if = "Groups::is_empty")]
+    groups: Groups<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     federated: Option<Federated<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,6 +140,21 @@ struct Claims<'a> {
     cnf: Option<Confirmation<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status<'a>>,
+}
+
+/// `groups`: the teams of a grant.
+struct Groups<'a>(&'a Grant);
+
+impl Groups<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.groups().next().is_none()
+    }
+}
+
+impl serde::Serialize for Groups<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.groups())
+    }
 }
 
 /// draft-ietf-oauth-status-list section 6.2.
@@ -208,7 +225,7 @@ impl Authorized {
                 exp,
                 jti: jti.as_str(),
                 scope: scope.as_deref(),
-                groups: &grant.account.teams,
+                groups: Groups(&grant),
                 federated,
                 credential,
                 parent: proof.parent().map(Jti::as_str),
@@ -220,12 +237,14 @@ impl Authorized {
         let SignedCompact { jwt, digest } =
             sts_jose::sign_compact_digested(context.signer, rfc::TYP_ACCESS_TOKEN, &payload).await?;
         check_length(&jwt)?;
+        let named_groups = grant.named_groups().collect();
         let record = TokenRecord {
             jti,
             token_digest: digest,
             account: grant.account.id.clone(),
             proof,
             actor,
+            named_groups,
             confirmation,
             api: grant.api,
             audience: grant.audience,
@@ -321,6 +340,7 @@ mod tests {
         };
         Grant {
             account: Arc::new(account),
+            given_teams: vec![],
             identity: Some(IdentityName::new("of no ID token").unwrap()),
             api: ApiName::new("deploy").unwrap(),
             audience: Audience::new("https://deploy.example.com").unwrap(),

@@ -79,6 +79,12 @@ impl VerifiedParent {
             Some(federated) => Root::Identity { identity: &federated.identity, entry: &federated.entry },
             None => Root::ApiKey { scopes: self.key_scopes.as_ref() },
         };
-        ParentToken { account: &self.record.account, issued: self.record.iat, root, ancestors }
+        ParentToken {
+            account: &self.record.account,
+            issued: self.record.iat,
+            root,
+            ancestors,
+            named_groups: &self.record.named_groups,
+        }
     }
 }

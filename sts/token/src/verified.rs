@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use sts_claims::ClaimSet;
 use sts_jose::VerifyingKey;
-use sts_policy::{Facts, Grant, Replay};
+use sts_policy::{Facts, Grant, Memberships, Replay};
 use sts_types::{
     Audience, Digest256, EntryName, FederatedProof, IdentityName, Issuer, Jti, Kid, ReplayClaim, Subject, UnixTime,
 };
@@ -223,8 +223,8 @@ impl ObservedClaims {
 
     /// The claims as policy rules see them.
     #[must_use]
-    pub fn facts(&self, now: UnixTime) -> Facts<'_> {
-        Facts { entry: self.entry(), claims: self.claims(), now }
+    pub fn facts<'a>(&'a self, memberships: &'a dyn Memberships, now: UnixTime) -> Facts<'a> {
+        Facts { entry: self.entry(), claims: self.claims(), now, memberships }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 use sts_jose::{OsEntropy, sha256};
-use sts_keyring::{Keyring, KeyringSpec};
+use sts_keyring::{KeyStoreSpec, Keyring, KeyringSpec};
 use sts_testkit::{Algorithm, Forge, Key};
 use sts_token::{OwnToken, OwnTokenError, PresentedToken};
 use sts_types::{AccountId, Issuer, Jti, Kid, TokenRecord, UnixTime};
@@ -23,12 +23,13 @@ impl Ours {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let spec = KeyringSpec {
-            directory: directory.path().to_owned(),
+            store: KeyStoreSpec::Directory(directory.path().to_owned()),
+            device: None,
             algorithms: vec![Algorithm::ES256],
             rotate_every: None,
             max_ttl: 3600,
         };
-        let keyring = Keyring::open(spec, &OsEntropy, at(0)).unwrap();
+        let keyring = Keyring::in_directory(spec, directory.path(), &OsEntropy, at(0)).unwrap();
         let files = std::fs::read_dir(directory.path()).unwrap().map(|entry| std::fs::read(entry.unwrap().path()));
         let file: Value = files
             .filter_map(|content| serde_json::from_slice(&content.unwrap()).ok())

@@ -29,8 +29,9 @@ fn give(file: &File, folder: &Metadata) -> io::Result<()> {
     }
 }
 
-/// Creates the folder `path` and its missing parents. Each goes to the owner of the folder that
-/// contains it, as with [`give_to_owner_of`].
+/// Creates the folder `path`. It goes to the owner of the folder that contains it, as with
+/// [`give_to_owner_of`]. Missing parents are not created: a volume that is not mounted must not be
+/// replaced by a folder where its mount point was.
 ///
 /// # Errors
 /// The system's error. An existing folder is no error.
@@ -40,7 +41,6 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    create_folder(parent)?;
     match std::fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         created => created?,

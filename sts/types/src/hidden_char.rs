@@ -76,6 +76,32 @@ impl fmt::Display for HiddenChar {
     }
 }
 
+/// `text` as a terminal may get it: line feeds and tabs stay, and every other control character and
+/// every invisible one is written as `\u001b` is. That is an escape of JSON, too, so a JSON document
+/// stays the same document.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    escape(text, |c| matches!(c, '\n' | '\t'))
+}
+
+/// Like [`visible`], for a text that must not begin another line.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    escape(text, |_| false)
+}
+
+fn escape(text: &str, is_kept: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_kept(c) || !(c.is_control() || is_invisible(c)) {
+            shown.push(c);
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| shown.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +133,22 @@ mod tests {
         }
         for sound in ["", "api", "Ein Ausweis", "https://idp.example/ä", "urn:acme:idp", "日本"] {
             assert_eq!(hidden_char(sound), None, "{sound}");
+        }
+    }
+
+    #[test]
+    fn a_terminal_gets_no_character_that_it_would_interpret() {
+        for (text, shown, line) in [
+            ("plain é 漢", "plain é 漢", "plain é 漢"),
+            ("a\n\tb", "a\n\tb", "a\\u000a\\u0009b"),
+            (
+                "\u{1b}[2J\r\u{7}\u{7f}\u{9b}31m",
+                "\\u001b[2J\\u000d\\u0007\\u007f\\u009b31m",
+                "\\u001b[2J\\u000d\\u0007\\u007f\\u009b31m",
+            ),
+            ("x\u{202e}y\u{e0041}", "x\\u202ey\\udb40\\udc41", "x\\u202ey\\udb40\\udc41"),
+        ] {
+            assert_eq!((visible(text), one_line(text)), (shown.to_owned(), line.to_owned()), "{text:?}");
         }
     }
 }

@@ -28,7 +28,7 @@ pub use atomic_file::{Durability, NewFileOwner, create_file, replace_file};
 pub use check_code::CheckCode;
 pub use entropy::Entropy;
 pub use file_owner::{create_folder, give_to_owner_of};
-pub use hidden_char::{HiddenChar, hidden_char, is_invisible};
+pub use hidden_char::{HiddenChar, hidden_char, is_invisible, one_line, visible};
 pub use ip_network::IpNetwork;
 pub use issuer_template::{IssuerTemplate, TemplateError, VariableSpec};
 pub use issuers::Issuers;
@@ -39,7 +39,7 @@ pub use names::{
 pub use nearest::nearest;
 pub use origin::{JsonPointer, Located, ObjectKind, ObjectPointer, ObjectRef, Origin};
 pub use proof::{Actor, ApiKeyProof, FederatedProof, OwnProof, Proof, RootProof};
-pub use record::{ReplayClaim, TokenRecord};
+pub use record::{NamedGroup, ReplayClaim, TokenRecord};
 pub use seal::{Digest256, Seal, from_hex, hex};
 pub use secret_file::{GroupAccess, SecretFile, SecretFileError, SecretOwner, check_private_folder, read_secret_file};
 pub use shown_path::{HIDDEN_PATH, looks_like_path, shown_path};

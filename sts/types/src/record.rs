@@ -1,7 +1,8 @@
 //! The record of a minted token. `sts-token` makes it and `sts-store` keeps it.
 
 use crate::{
-    AccountId, Actor, ApiName, Audience, Digest256, Jti, KeyThumbprint, Kid, Proof, RequestId, ScopeSet, UnixTime,
+    AccountId, Actor, ApiName, Audience, Digest256, Jti, KeyThumbprint, Kid, Proof, RequestId, ScopeSet, TeamName,
+    UnixTime,
 };
 
 /// The record of one minted token. It never contains the token.
@@ -18,6 +19,10 @@ pub struct TokenRecord {
     /// Who acts for the account, if somebody does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<Box<Actor>>,
+    /// The groups that the ID token at its root named, with the teams they gave. Tokens that come from it
+    /// can have no others of this kind, and these only while the configuration says the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub named_groups: Vec<NamedGroup>,
     /// The key that the token is bound to, if it is bound to one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmation: Option<KeyThumbprint>,
@@ -48,6 +53,17 @@ pub struct TokenRecord {
     pub preceding_rules: Option<u64>,
     /// The request that minted it.
     pub request_id: RequestId,
+}
+
+/// A group that an ID token named, and a team that it gave.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct NamedGroup {
+    /// The team.
+    pub team: TeamName,
+    /// The claim, as the configuration has it: a name or pointer.
+    pub claim: String,
+    /// The group.
+    pub value: String,
 }
 
 impl TokenRecord {

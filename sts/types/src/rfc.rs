@@ -23,6 +23,8 @@ pub const TYP_TOKEN_INTROSPECTION: &str = "token-introspection+jwt";
 
 /// The `typ` of a signed status list, draft-ietf-oauth-status-list section 5.1.
 pub const TYP_STATUS_LIST: &str = "statuslist+jwt";
+/// `typ` of the signature of an audit checkpoint. It has no claims, so it can be no token.
+pub const TYP_AUDIT_CHECKPOINT: &str = "audit-checkpoint";
 
 /// The type of a token that its holder need not prove, RFC 6750.
 pub const TOKEN_TYPE_BEARER: &str = "Bearer";

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sts_testkit::{Config, Key, RedisServer, Site, basic};
+use sts_testkit::{Config, Key, RedisServer, Site, basic, free_address};
 
 use crate::bare::Bare;
 use crate::instructions;
@@ -93,7 +93,7 @@ impl Subject {
                 Process::start_by(prefix, &[text(&this), "--no-store", "sts.yaml"], site.root(), &log)
             }
             Self::Peer { run, directory, keys } => {
-                let port = free_port();
+                let port = free_address().port().to_string();
                 let environment = [
                     ("PEER_DIR", text(directory)),
                     ("PORT", port.as_str()),
@@ -125,10 +125,6 @@ impl Subject {
             Self::Bare { .. } | Self::Peer { .. } => None,
         }
     }
-}
-
-fn free_port() -> String {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port().to_string()
 }
 
 /// Keeps Redis off the server's core.

@@ -2,7 +2,7 @@
 //! faults that a test can change.
 
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
@@ -38,7 +38,10 @@ impl Page {
 #[derive(Default)]
 struct State {
     pages: BTreeMap<String, Page>,
+    /// Answers that are given once, in their order, before those of `pages`.
+    once: BTreeMap<String, VecDeque<Page>>,
     asked: BTreeMap<String, usize>,
+    requests: BTreeMap<String, Vec<String>>,
     held: bool,
     over: bool,
 }
@@ -108,6 +111,12 @@ impl FakeIssuer {
         self.state.0.lock().unwrap().pages.insert(path.to_owned(), page);
     }
 
+    /// Answers one request for a path in this way, after those for which this was said before, and
+    /// the requests after it as ever.
+    pub fn page_once(&self, path: &str, page: Page) {
+        self.state.0.lock().unwrap().once.entry(path.to_owned()).or_default().push_back(page);
+    }
+
     /// How often the discovery document was fetched.
     #[must_use]
     pub fn discoveries(&self) -> usize {
@@ -124,6 +133,18 @@ impl FakeIssuer {
     #[must_use]
     pub fn asked(&self, path: &str) -> usize {
         self.state.0.lock().unwrap().asked.get(path).copied().unwrap_or(0)
+    }
+
+    /// The last request for a path, whatever its query: method, target, headers and body.
+    #[must_use]
+    pub fn last_request(&self, path: &str) -> Option<String> {
+        self.requests(path).pop()
+    }
+
+    /// All requests for a path, like [`last_request`](Self::last_request).
+    #[must_use]
+    pub fn requests(&self, path: &str) -> Vec<String> {
+        self.state.0.lock().unwrap().requests.get(path).cloned().unwrap_or_default()
     }
 
     /// Accepts requests, and answers none of them until [`release`](Self::release).
@@ -156,15 +177,27 @@ fn answer(mut stream: TcpStream, state: &(Mutex<State>, Condvar)) {
     if reader.read_line(&mut first).is_err() {
         return;
     }
-    let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
-    let mut line = String::new();
+    let target = first.split(' ').nth(1).unwrap_or_default();
+    let path = target.split('?').next().unwrap_or_default().to_owned();
+    let (mut line, mut length, mut request) = (String::new(), 0, first.clone());
     while reader.read_line(&mut line).is_ok_and(|count| count > 2) {
+        request.push_str(&line);
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap_or(0);
+        }
         line.clear();
     }
+    // A connection that is closed with unread bytes is reset, and the answer may be lost.
+    let mut body = vec![0; length];
+    if reader.read_exact(&mut body).is_err() {
+        return;
+    }
     let mut guard = state.0.lock().unwrap();
+    request.push_str(&String::from_utf8_lossy(&body));
+    guard.requests.entry(path.clone()).or_default().push(request);
     *guard.asked.entry(path.clone()).or_default() += 1;
-    let guard = state.1.wait_while(guard, |state| state.held).unwrap();
-    let page = guard.pages.get(&path).cloned();
+    let mut guard = state.1.wait_while(guard, |state| state.held).unwrap();
+    let page = guard.once.get_mut(&path).and_then(VecDeque::pop_front).or_else(|| guard.pages.get(&path).cloned());
     drop(guard);
     let bytes = match page {
         Some(Page::Raw(bytes)) => bytes,

@@ -1,7 +1,7 @@
 //! A real nginx on loopback, in front of a server.
 
-use crate::until;
-use std::net::{SocketAddr, TcpListener};
+use crate::{free_address, until};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -28,7 +28,7 @@ impl Nginx {
         // Another process may take the port before nginx does. Then nginx ends, and the next
         // attempt uses another port.
         for _ in 0..20 {
-            let address = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).unwrap();
+            let address = free_address();
             let scratch = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
                 .map(|kind| format!("{kind}_temp_path {path}/{kind};"))
                 .join(" ");

@@ -1,11 +1,11 @@
 //! A real redis-server on loopback, alone or in a group, and a client for it that shares no code
 //! with ours.
 
-use crate::until;
 use crate::watchdog::watchdog;
+use crate::{free_address, until};
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -85,7 +85,8 @@ impl RedisServer {
         // Another process may take the port before redis-server does.
         for _ in 0..20 {
             let directory = tempfile::tempdir().unwrap();
-            let port = free_port();
+            // The nodes of a Cluster talk to each other 10,000 ports higher, which exist for these.
+            let port = free_address().port();
             let path = directory.path().join("redis.conf");
             let mut config = format!("dir {}\nbind 127.0.0.1\nlogfile redis.log\n", directory.path().display());
             if !lines.lines().any(|line| line.starts_with("port ") || line.starts_with("tls-port ")) {
@@ -229,17 +230,6 @@ impl Drop for RedisServer {
         for mut child in [self.watchdog.take(), self.child.take()].into_iter().flatten() {
             let _ = child.kill();
             let _ = child.wait();
-        }
-    }
-}
-
-/// A free port whose neighbour 10,000 higher exists. The nodes of a Cluster talk to each other
-/// there.
-fn free_port() -> u16 {
-    loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if port < 55_000 {
-            return port;
         }
     }
 }

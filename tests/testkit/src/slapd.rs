@@ -1,12 +1,12 @@
 //! A real OpenLDAP server with the `memberOf` overlay, on free ports of loopback.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
 use crate::directory_server::{apply, is_installed};
+use crate::free_address;
 use crate::tls_files::{write_certificates, write_private};
 use crate::until;
 use crate::watchdog::watchdog;
@@ -52,8 +52,12 @@ impl Slapd {
         let mut log = String::new();
         // Another process may take a port first.
         for _ in 0..5 {
-            let mut slapd =
-                Self { folder: tempfile::tempdir().unwrap(), ports: free_ports(), child: None, watchdog: None };
+            let mut slapd = Self {
+                folder: tempfile::tempdir().unwrap(),
+                ports: (free_address().port(), free_address().port()),
+                child: None,
+                watchdog: None,
+            };
             slapd.configure();
             if slapd.launch() {
                 slapd.apply(&base());
@@ -220,10 +224,4 @@ fn base() -> String {
         bind = Slapd::BIND_DN,
         password = Slapd::BIND_PASSWORD,
     )
-}
-
-fn free_ports() -> (u16, u16) {
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let [plain, tls] = listeners.map(|listener| listener.local_addr().unwrap().port());
-    (plain, tls)
 }

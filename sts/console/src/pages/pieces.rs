@@ -1,7 +1,9 @@
 //! Pieces that several pages share.
 
 use serde_json::Value;
-use sts_api::{ErrorAnswer, NotInForce, Object, ObjectSource};
+use sts_api::{ErrorAnswer, NotInForce, Object, ObjectQuery};
+
+use crate::PageError;
 
 /// Colour and icon of a state. A word always stands beside them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +27,17 @@ impl Tone {
             Self::Warning => "warning",
             Self::Bad => "bad",
             Self::Neutral => "neutral",
+        }
+    }
+
+    /// How much it matters.
+    #[must_use]
+    pub const fn severity(self) -> u8 {
+        match self {
+            Self::Neutral => 0,
+            Self::Good => 1,
+            Self::Warning => 2,
+            Self::Bad => 3,
         }
     }
 
@@ -63,21 +76,31 @@ impl Badge {
     }
 }
 
-/// A text field of a form.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// Its name in the form, and its id in the page.
-    pub id: &'static str,
-    /// Its label.
-    pub label: &'static str,
-    /// What was typed.
-    pub value: String,
-    /// What to type.
-    pub help: &'static str,
-    /// Whether it may stay empty.
-    pub is_optional: bool,
-    /// What is wrong with the value. It takes the place of `help`.
-    pub error: Option<String>,
+/// The links below a table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pager {
+    /// The first page, unless it is this one.
+    pub first: Option<String>,
+    /// The next page, if there is one.
+    pub next: Option<String>,
+}
+
+impl Pager {
+    /// Links to pages of the list at `path`. `query` is the query string without `after`.
+    #[must_use]
+    pub fn new(path: &str, query: &str, is_first: bool, next: Option<&str>) -> Self {
+        let join = |rest: &str| match query.is_empty() {
+            true => rest.to_owned(),
+            false if rest.is_empty() => query.to_owned(),
+            false => format!("{query}&{rest}"),
+        };
+        let link = |query: String| if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        let after = |after: &str| {
+            let written = url::form_urlencoded::Serializer::new(String::new()).append_pair("after", after).finish();
+            link(join(&written))
+        };
+        Self { first: (!is_first).then(|| link(join(""))), next: next.map(after) }
+    }
 }
 
 /// A failed request with its findings.
@@ -97,7 +120,7 @@ pub struct ProblemView {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldFinding {
     /// The id of the field, if the page has it.
-    pub field: Option<&'static str>,
+    pub field: Option<String>,
     /// What is wrong.
     pub message: String,
     /// What to write instead.
@@ -110,7 +133,7 @@ impl ProblemView {
     /// The problem, with each finding at the field of its JSON pointer. `fields` pairs pointers
     /// with ids of fields.
     #[must_use]
-    pub fn new(title: &str, problem: &ErrorAnswer, fields: &[(&str, &'static str)]) -> Self {
+    pub fn new(title: &str, problem: &ErrorAnswer, fields: &[(String, String)]) -> Self {
         let findings = problem.findings.iter().map(|finding| FieldFinding {
             field: finding.pointer.as_deref().and_then(|pointer| field_at(pointer, fields)),
             message: finding.message.clone(),
@@ -128,25 +151,26 @@ impl ProblemView {
     /// What is wrong with the field.
     #[must_use]
     pub fn about(&self, field: &str) -> Option<String> {
-        self.findings.iter().find(|finding| finding.field == Some(field)).map(|finding| finding.message.clone())
+        let finding = self.findings.iter().find(|finding| finding.field.as_deref() == Some(field))?;
+        Some(match &finding.help {
+            Some(help) => format!("{}: {help}", finding.message),
+            None => finding.message.clone(),
+        })
     }
 }
 
 /// The field whose pointer is `pointer` or a parent of it.
-fn field_at(pointer: &str, fields: &[(&str, &'static str)]) -> Option<&'static str> {
+fn field_at(pointer: &str, fields: &[(String, String)]) -> Option<String> {
     let is_within =
         |parent: &str| pointer.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    fields.iter().find(|(parent, _)| is_within(parent)).map(|(_, field)| *field)
+    fields.iter().find(|(parent, _)| is_within(parent)).map(|(_, field)| field.clone())
 }
 
-/// Where the object is declared, and for a managed one its last change.
-pub(super) fn source(object: &Object) -> String {
-    match (object.source, &object.file, object.revision, &object.updated_by) {
-        (ObjectSource::File, Some(file), ..) => format!("file {file}"),
-        (ObjectSource::File, None, ..) => "file".to_owned(),
-        (ObjectSource::Managed, _, Some(revision), Some(by)) => format!("managed, revision {revision}, by {by}"),
-        (ObjectSource::Managed, ..) => "managed".to_owned(),
-    }
+/// The filters of a list of objects in a query string. A field that was left empty filters nothing.
+pub(super) fn object_query(query: &str) -> Result<ObjectQuery, PageError> {
+    let filled = url::form_urlencoded::parse(query.as_bytes()).filter(|(_, value)| !value.trim().is_empty());
+    let written = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(filled).finish();
+    ObjectQuery::from_query(&written).map_err(|error| PageError::Query(error.to_string()))
 }
 
 /// A text of a document; empty if there is none.
@@ -166,8 +190,14 @@ pub(super) fn texts(value: Option<&Value>) -> String {
     }
 }
 
+/// Whether a fact of that name is an id, which people take elsewhere.
+#[must_use]
+pub(crate) fn is_id(name: &str) -> bool {
+    ["Subject", "Signing key", "Request", "API key", "Exchanged for", "kid"].contains(&name)
+}
+
 /// `text` as one segment of a path.
-pub(super) fn segment(text: &str) -> String {
+pub(crate) fn segment(text: &str) -> String {
     // Forms write a space as `+`, paths do not. A `+` of the text itself is `%2B` by then.
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }

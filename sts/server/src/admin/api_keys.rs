@@ -1,6 +1,7 @@
 //! The API keys of an account: `/admin/v1/service-accounts/{name}/api-keys`.
 
 use sts_api::{ApiKeyCreated, ApiKeyInfo, ApiKeyPage, ApiKeyState, Finding, NewApiKey, PageQuery};
+use sts_audit as audit;
 use sts_service::manage::{ApiKeyError, ApiKeyRequest, ApiKeyView};
 use sts_types::{ApiKeyId, IpNetwork, ObjectKind, Scope};
 use utoipa::openapi::path::Parameter;
@@ -134,6 +135,17 @@ async fn create(
         ApiKeyError::Exists => OperationError::Exists(format!("{error}: choose another name; no key was created")),
         ApiKeyError::Write(error) => managed::write_error(state, error, &Place::Listed(&[])),
     })?;
+    let key = &created.view.key;
+    let scopes = key.scopes.as_ref().map(|scopes| scopes.iter().map(ToString::to_string).collect());
+    let act = audit::ApiKeyCreated {
+        object: format!("api-keys/{}", key.id),
+        account: key.account.to_string(),
+        name: key.name.clone(),
+        expires_at: key.expires_at.as_secs(),
+        scopes,
+        allow_from: key.allow_from.iter().map(ToString::to_string).collect(),
+    };
+    state.audit.record(&caller.actor(), act);
     Ok(ApiKeyCreated { info: info(state, &created.view), key: created.key.to_string() })
 }
 
@@ -329,9 +341,18 @@ impl Operation for RevokeApiKey {
                 "an API key's id is the 12 letters and digits after `sts_`; no key was revoked".to_owned(),
             ));
         };
-        let author = caller.author.clone();
-        let revoked = managed::engine(state)?.revoke_api_key(&self.account, &id, &author).await;
-        revoked.map_err(|error| managed::write_error(state, error, &Place::Listed(&[])))
+        let engine = managed::engine(state)?;
+        let before = engine.api_key(&id);
+        let revoked = engine.revoke_api_key(&self.account, &id, &caller.author).await;
+        revoked.map_err(|error| managed::write_error(state, error, &Place::Listed(&[])))?;
+        let act = audit::ApiKeyRevoked {
+            object: format!("api-keys/{id}"),
+            account: self.account,
+            name: before.map(|view| view.key.name.clone()),
+            cause: None,
+        };
+        state.audit.record(&caller.actor(), act);
+        Ok(())
     }
 
     fn head((): &()) -> AnswerHead {

@@ -4,14 +4,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use sts_config::{LogFormat, Settings};
-use sts_policy::TokensSpec;
+use sts_audit::{AuditSpec, FileSpec};
+use sts_config::{ConsoleProvider, LogFormat, Settings};
+use sts_keyring::{KeyStoreSpec, KeyringSpec, Pkcs11Spec};
+use sts_policy::{ConsoleSpec, TokensSpec};
 use sts_store::spec::{Node, RedisSpec, StoreSpec, Topology};
 use sts_types::ObjectKind;
 
 use super::{Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, managed};
 use crate::app_state::AppState;
 use crate::openapi::{EffectiveConfig, Model};
+use crate::openid_provider::conditions_json;
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<ShowConfig>()];
 
@@ -51,13 +54,14 @@ impl Operation for ShowConfig {
     async fn run(self, state: &AppState, _: &Caller) -> Result<Value, OperationError> {
         let mut document = managed::rules(state)?.ask(|compiled| {
             let mut document = settings(&compiled.settings, &compiled.rules.frame().tokens);
+            document.extend(compiled.console.as_ref().map(|configured| ("console".to_owned(), console(configured))));
             document.insert("generation".to_owned(), json!(compiled.generation));
             let files: Vec<String> = compiled.files.iter().map(|file| path(file)).collect();
             document.insert("sources".to_owned(), json!({ "files": files }));
             document
         });
         for kind in ObjectKind::ALL {
-            let page = managed::page(state, kind, None, usize::MAX, |_| true).await?;
+            let page = managed::page(state, kind, None, usize::MAX, |_, _| true, |_| true).await?;
             let in_force = page.items.into_iter().filter(|object| object.not_in_force.is_none());
             let objects = in_force.map(|object| (object.name, Value::Object(object.spec))).collect();
             document.insert(kind.key().to_owned(), Value::Object(objects));
@@ -77,7 +81,6 @@ fn settings(settings: &Settings, tokens: &TokensSpec) -> Map<String, Value> {
     };
     let proxies: Vec<String> = behind_tls_proxy.iter().map(ToString::to_string).collect();
     let kinds: Vec<&str> = settings.managed_kinds.iter().map(|kind| kind.key()).collect();
-    let algorithms: Vec<&str> = keyring.algorithms.iter().map(|algorithm| algorithm.name()).collect();
     let (limits, log, api_keys) = (&settings.limits, &settings.log, &settings.api_keys);
     let document = json!({
         "issuer": issuer,
@@ -87,11 +90,7 @@ fn settings(settings: &Settings, tokens: &TokensSpec) -> Map<String, Value> {
         "admin": { "listen": admin.listen, "hosts": admin.hosts, "tls": tls(&admin.tls) },
         "data_dir": path(data_dir),
         "store": self::store(store),
-        "signing": {
-            "algorithms": algorithms,
-            "rotate_every": keyring.rotate_every.map(seconds),
-            "keys_dir": path(&keyring.directory),
-        },
+        "signing": signing(keyring),
         "tokens": {
             "ttl": seconds(u64::from(tokens.ttl.value.as_secs())),
             "max_ttl": seconds(u64::from(tokens.max_ttl.value.as_secs())),
@@ -115,10 +114,39 @@ fn settings(settings: &Settings, tokens: &TokensSpec) -> Map<String, Value> {
         },
         "shutdown": { "drain": duration(settings.drain) },
         "log": { "format": match log.format { LogFormat::Text => "text", LogFormat::Json => "json" }, "level": log.level.name(), "claims": log.claims },
-        "audit": { "required": settings.audit.required },
+        "audit": audit(&settings.audit),
     });
     let Value::Object(members) = document else { return Map::new() };
     members.into_iter().filter(|(_, value)| !value.is_null()).collect()
+}
+
+fn console(configured: &ConsoleProvider) -> Value {
+    let ConsoleSpec { issuer, admin, read } = &configured.rules;
+    let document = json!({
+        "issuer": issuer.value,
+        "client_id": configured.client_id.as_str(),
+        "client_secret_file": configured.client_secret_file.as_deref().map(path),
+        "scopes": configured.scopes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "admin": admin.as_ref().map(conditions_json),
+        "read": read.as_ref().map(conditions_json),
+        "ca_file": configured.keys.ca_file.as_deref().map(path),
+        "proxy": configured.keys.proxy.as_ref().map(ToString::to_string),
+    });
+    let Value::Object(members) = document else { return document };
+    members.into_iter().filter(|(_, value)| !value.is_null()).collect::<Map<_, _>>().into()
+}
+
+fn audit(spec: &AuditSpec) -> Value {
+    let AuditSpec { file, syslog, required } = spec;
+    let mut members = Map::from_iter([("required".to_owned(), json!(required))]);
+    if let Some(FileSpec { path, max_size, max_files }) = file {
+        let file = json!({ "path": path.to_string_lossy(), "max_size": max_size, "max_files": max_files });
+        members.insert("file".to_owned(), file);
+    }
+    if let Some(target) = syslog {
+        members.insert("syslog".to_owned(), json!(target.to_string()));
+    }
+    members.into()
 }
 
 fn store(spec: &StoreSpec) -> Value {
@@ -147,6 +175,27 @@ fn store(spec: &StoreSpec) -> Value {
             })
         }
     }
+}
+
+fn signing(keyring: &KeyringSpec) -> Value {
+    let KeyringSpec { store, device, algorithms, rotate_every, max_ttl: _ } = keyring;
+    let (place, keys_dir, seal_key_file) = match store {
+        KeyStoreSpec::Directory(directory) => ("directory", path(directory), None),
+        KeyStoreSpec::Redis { seal_key_files, earlier } => {
+            ("redis", path(earlier), Some(seal_key_files.iter().map(|file| path(file)).collect::<Vec<_>>()))
+        }
+    };
+    let device = device.as_ref().map(|Pkcs11Spec { module, token_label, pin_file }| {
+        json!({ "module": path(module), "token_label": token_label, "pin_file": path(pin_file) })
+    });
+    json!({
+        "algorithms": algorithms.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>(),
+        "rotate_every": rotate_every.map(seconds),
+        "store": place,
+        "keys_dir": keys_dir,
+        "seal_key_file": seal_key_file,
+        "pkcs11": device,
+    })
 }
 
 fn path(path: &Path) -> String {

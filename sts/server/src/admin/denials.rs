@@ -1,5 +1,7 @@
 //! Refused requests that are remembered: `/admin/v1/denials`.
 
+use std::sync::Arc;
+
 use sts_api::{
     Denial, DenialAnswer, DenialGroup, DenialGroups, DenialPage, DenialQuery, FailedCondition, PresentedToken,
 };
@@ -59,7 +61,7 @@ impl Operation for ListDenials {
     async fn run(self, state: &AppState, _: &Caller) -> Result<DenialAnswer, OperationError> {
         let all = state.service.denials().await.map_err(|error| store_unavailable(&error, self.not_done()))?;
         let query = self.0;
-        let wanted: Vec<RememberedRefusal> = all.into_iter().filter(|refusal| fits(&query, refusal)).collect();
+        let wanted: Vec<Arc<RememberedRefusal>> = all.into_iter().filter(|refusal| fits(&query, refusal)).collect();
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
         if let Some(names) = &query.group_by {
             let by = grouping(names).map_err(OperationError::Refused)?;
@@ -149,7 +151,7 @@ fn grouping(names: &str) -> Result<Vec<GroupBy>, String> {
     })
 }
 
-fn groups(refusals: &[RememberedRefusal], by: &[GroupBy], limit: usize) -> DenialGroups {
+fn groups(refusals: &[Arc<RememberedRefusal>], by: &[GroupBy], limit: usize) -> DenialGroups {
     let groups = group(refusals, by);
     let left_out = groups.len().saturating_sub(limit) as u64;
     let items = groups.into_iter().take(limit).map(|group| DenialGroup {
@@ -164,7 +166,11 @@ fn groups(refusals: &[RememberedRefusal], by: &[GroupBy], limit: usize) -> Denia
 }
 
 /// The page after the refusal of request `after`, without traces.
-fn page(refusals: Vec<RememberedRefusal>, after: Option<&str>, limit: usize) -> Result<DenialPage, OperationError> {
+fn page(
+    refusals: Vec<Arc<RememberedRefusal>>,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<DenialPage, OperationError> {
     let from = match after {
         None => 0,
         Some(after) => match refusals.iter().position(|refusal| refusal.request_id.as_str() == after) {
@@ -174,8 +180,7 @@ fn page(refusals: Vec<RememberedRefusal>, after: Option<&str>, limit: usize) -> 
     };
     let has_more = refusals.len() > from.saturating_add(limit);
     let page = refusals.into_iter().skip(from).take(limit);
-    let items: Vec<Denial> =
-        page.map(|refusal| denial(RememberedRefusal { decision: None, text: String::new(), ..refusal })).collect();
+    let items: Vec<Denial> = page.map(Arc::unwrap_or_clone).map(denial).collect();
     let next = items.last().filter(|_| has_more).map(|last| last.request_id.clone());
     Ok(DenialPage { items, next })
 }
@@ -212,6 +217,7 @@ fn denial(refusal: RememberedRefusal) -> Denial {
             nbf: token.nbf,
             iat: token.iat,
         }),
+        origin: refusal.origin,
         asked: refusal.asked,
         scope: refusal.scope,
         source: refusal.source,
@@ -221,7 +227,7 @@ fn denial(refusal: RememberedRefusal) -> Denial {
     }
 }
 
-fn not_remembered(request_id: &str) -> OperationError {
+pub(super) fn not_remembered(request_id: &str) -> OperationError {
     let Ok(request_id) = RequestId::new(request_id) else {
         return OperationError::NotFound(
             "that is not a request id: one has 26 letters and digits, and stands in the answer and its X-Request-Id header"

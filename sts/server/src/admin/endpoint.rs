@@ -1,12 +1,17 @@
 //! Where operations are: method, path, right and documentation, and the route that leads a request there.
 
-use actix_web::web;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use actix_web::{HttpResponse, web};
 use utoipa::ToSchema;
 use utoipa::openapi::path::Parameter;
 
-use super::Operation;
-use super::handler::perform;
-use crate::http::method;
+use super::download::{OCTETS, send};
+use super::handler::{perform, perform_here};
+use super::{Caller, Download, Operation, Request};
+use crate::app_state::AppState;
+use crate::http::{Failure, HttpReason, method};
 use crate::openapi::Model;
 
 /// Who may do an operation.
@@ -70,8 +75,14 @@ pub(crate) struct Route {
     pub(crate) endpoint: Endpoint,
     pub(crate) query_parameters: fn() -> Vec<Parameter>,
     pub(crate) successes: &'static [u16],
+    /// The media type of an answer that is a file. Other answers are JSON.
+    pub(crate) file: Option<&'static str>,
     handle: fn(actix_web::Route) -> actix_web::Route,
+    perform: fn(Request, Caller, Arc<AppState>) -> Performing,
 }
+
+/// An operation that the console asks for, under way.
+type Performing = Pin<Box<dyn Future<Output = Result<HttpResponse, Failure>>>>;
 
 impl Route {
     pub(super) const fn to<O: Operation>() -> Self {
@@ -79,8 +90,29 @@ impl Route {
             endpoint: O::ENDPOINT,
             query_parameters: O::query_parameters,
             successes: O::SUCCESSES,
+            file: None,
             handle: handle::<O>,
+            perform: |request, caller, state| {
+                Box::pin(async move { perform_here::<O>(&request, &caller, &state).await })
+            },
         }
+    }
+
+    pub(super) const fn to_file<D: Download>() -> Self {
+        Self {
+            endpoint: D::ENDPOINT,
+            query_parameters: Vec::new,
+            successes: &[200],
+            file: Some(OCTETS),
+            handle: |route| route.to(send::<D>),
+            // A page has no use for a file.
+            perform: |_, _, _| Box::pin(async { Err(HttpReason::NotFound.into()) }),
+        }
+    }
+
+    /// Does the operation for a caller in this process.
+    pub(super) fn perform(&self, request: Request, caller: Caller, state: Arc<AppState>) -> Performing {
+        (self.perform)(request, caller, state)
     }
 
     /// The route that leads a request to the operation.

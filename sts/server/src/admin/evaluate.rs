@@ -15,6 +15,7 @@ use super::{
 };
 use crate::app_state::AppState;
 use crate::clock::{ClockAt, SystemClock};
+use crate::directories::MembershipsAt;
 use crate::openapi::{Evaluation, Model};
 
 pub(super) const ROUTES: &[Route] = &[Route::to::<Evaluate>()];
@@ -81,13 +82,17 @@ impl Operation for Evaluate {
             Some(wall) => Box::new(ClockAt { wall, system: SystemClock::new() }),
             None => Box::new(SystemClock::new()),
         };
+        // Only the present memberships are known.
+        let memberships =
+            MembershipsAt { memberships: Arc::clone(&snapshot.memberships), now: state.service.clock().now() };
+        let snapshot = Snapshot { memberships: Arc::new(memberships), ..(*snapshot).clone() };
         let explanation = explained(state, &snapshot, &*clock, &asked, claims).await?;
         Ok(answer(&explanation))
     }
 }
 
 /// The snapshot that would be in force if the account had that identity.
-async fn with_draft(
+pub(super) async fn with_draft(
     state: &AppState,
     account: &str,
     draft: &Map<String, Value>,

@@ -24,6 +24,7 @@ pub(super) async fn perform<O: Operation>(
     caller: Caller,
     state: Data<AdminState>,
 ) -> Result<HttpResponse, Failure> {
+    // Before the body is read.
     caller.check(O::ENDPOINT.right)?;
     let mut parameters = request.match_info().iter().map(|(_, value)| decoded(value));
     let received = Request {
@@ -33,8 +34,18 @@ pub(super) async fn perform<O: Operation>(
         if_match: if_match(&request)?,
         body: read_json(&request, &body, O::MAX_BODY).await?,
     };
-    let operation = O::read(&received).map_err(|text| Failure::told(Reason::RequestMalformed, text))?;
-    let answer = operation.run(&state.state, &caller).await.map_err(|error| failure(error, &state.state))?;
+    perform_here::<O>(&received, &caller, &state.state).await
+}
+
+/// Does the operation that `received` asks for, if `caller` may.
+pub(super) async fn perform_here<O: Operation>(
+    received: &Request,
+    caller: &Caller,
+    state: &AppState,
+) -> Result<HttpResponse, Failure> {
+    caller.check(O::ENDPOINT.right)?;
+    let operation = O::read(received).map_err(|text| Failure::told(Reason::RequestMalformed, text))?;
+    let answer = operation.run(state, caller).await.map_err(|error| failure(error, state))?;
     let AnswerHead { status, etag, location } = O::head(&answer);
     let status = StatusCode::from_u16(status).map_err(|_| Reason::ServerError)?;
     let mut response = match status {
@@ -67,7 +78,7 @@ pub(crate) fn json_answer(status: StatusCode, answer: &impl Serialize) -> Result
 }
 
 /// What the caller is told of an operation that was not done.
-fn failure(error: OperationError, state: &AppState) -> Failure {
+pub(super) fn failure(error: OperationError, state: &AppState) -> Failure {
     match error {
         OperationError::NotFound(text) => Failure::told(HttpReason::NotFound, text),
         OperationError::Refused(text) => Failure::told(Reason::RequestMalformed, text),
@@ -78,6 +89,7 @@ fn failure(error: OperationError, state: &AppState) -> Failure {
         OperationError::IssuerUnavailable(text) => {
             Failure::told(RefusedError::for_now(Reason::IssuerUnavailable, RETRY), text)
         }
+        OperationError::Unavailable(reason, text) => Failure::told(RefusedError::for_now(reason, RETRY), text),
         OperationError::Failed(text) => Failure::told(Reason::ServerError, text),
         OperationError::Exists(text) => Failure::told(HttpReason::ObjectExists, text),
         OperationError::Conflict(text) => Failure::told(HttpReason::DeclaredByFile, text),
@@ -93,7 +105,7 @@ fn failure(error: OperationError, state: &AppState) -> Failure {
 
 /// Reads a JSON object; no body counts as an empty one. The media type is required, because a browser can
 /// post a form across sites. A merge patch may come as `application/merge-patch+json` or as plain JSON.
-async fn read_json(request: &HttpRequest, body: &RequestBody, most: usize) -> Result<Value, Failure> {
+pub(super) async fn read_json(request: &HttpRequest, body: &RequestBody, most: usize) -> Result<Value, Failure> {
     let bytes = body.read_up_to(most).await?;
     if bytes.is_empty() {
         return Ok(json!({}));

@@ -474,7 +474,7 @@ fn named(body: &Value) -> Result<Identity, String> {
     }
 }
 
-fn etag(identity: &Identity) -> String {
+pub(super) fn etag(identity: &Identity) -> String {
     managed::digest_tag(&Value::Object(identity.clone()))
 }
 

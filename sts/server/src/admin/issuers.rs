@@ -57,8 +57,7 @@ impl Operation for ListIssuers {
     };
 
     fn read(request: &Request) -> Result<Self, String> {
-        let query = ObjectQuery::from_query(&request.query).map_err(|error| format!("{error}; nothing was listed"))?;
-        request.without_members(Self { query })
+        request.without_members(Self { query: objects::query_of(ObjectKind::Issuer, request)? })
     }
 
     fn request(&self) -> Request {
@@ -81,7 +80,7 @@ impl Operation for ListIssuers {
     }
 
     fn query_parameters() -> Vec<Parameter> {
-        objects::query_parameters()
+        objects::list_parameters(ObjectKind::Issuer)
     }
 }
 

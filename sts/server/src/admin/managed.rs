@@ -1,14 +1,15 @@
 //! What the resources of objects share: the objects of both sources, and changes of those in the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use sts_api::{ChangedVerdict, DryRun, Effect, Finding, NotInForce, Object, ObjectPage, ObjectSource, Written};
+use sts_audit as audit;
 use sts_service::Snapshot;
 use sts_service::manage::{
-    Declared, EffectCase, FindingPlace, HeldObject, ManagedObjects, ManagedView, ObjectFinding, RequestedChange,
-    WriteError, key_of, rule_kind,
+    ApiKeySpec, ChangedObject, Declared, EffectCase, FindingPlace, HeldObject, ManagedObjects, ManagedView,
+    ObjectFinding, RequestedChange, WriteError, key_of, rule_kind,
 };
 use sts_store::ObjectKey;
 use sts_types::{CheckCode, ObjectKind, ObjectRef, nearest};
@@ -114,20 +115,50 @@ pub(super) fn engine(state: &AppState) -> Result<Arc<ManagedObjects>, OperationE
 }
 
 /// The objects of one kind that match, in the order of their names, after `after`. One that a file declares comes before the one in
-/// the store that it shadows, on the same page.
+/// the store that it shadows, on the same page. `may_match` is asked first, with the name and the document's text: to read a document
+/// takes most of the time.
 pub(super) async fn page(
     state: &AppState,
     kind: ObjectKind,
     after: Option<String>,
     limit: usize,
+    may_match: impl Fn(&str, &str) -> bool + Send + 'static,
     matches: impl Fn(&View<'_>) -> bool + Send + 'static,
 ) -> Result<ObjectPage, OperationError> {
     let engine = engine(state)?;
     let (view, declared) = (engine.view(), engine.rules().declared());
     // A search reads every document. Other requests must not wait for that.
-    let page = move || matching(&view, &declared, kind, after.as_deref(), limit, matches);
+    let page = move || matching(&view, &declared, kind, after.as_deref(), limit, may_match, matches);
     let page = tokio::task::spawn_blocking(page).await;
     page.map_err(|error| OperationError::Failed(format!("the objects were not listed: {error}")))
+}
+
+/// The same of the objects in force that have these names.
+pub(super) fn page_of(
+    state: &AppState,
+    kind: ObjectKind,
+    names: &BTreeSet<String>,
+    after: Option<&str>,
+    limit: usize,
+    matches: impl Fn(&View<'_>) -> bool,
+) -> Result<ObjectPage, OperationError> {
+    let mut page = ObjectPage::default();
+    for name in names.iter().filter(|name| after.is_none_or(|after| name.as_str() > after)) {
+        let object = match show(state, kind, name, None) {
+            Ok(object) => object,
+            Err(OperationError::NotFound(_)) => continue,
+            Err(error) => return Err(error),
+        };
+        if !matches(&View { name: &object.name, source: object.source, spec: &object.spec }) {
+            continue;
+        }
+        if page.items.len() >= limit {
+            page.next = page.items.last().map(|last: &Object| last.name.clone());
+            break;
+        }
+        page.items.push(object);
+    }
+    Ok(page)
 }
 
 fn matching(
@@ -136,12 +167,18 @@ fn matching(
     kind: ObjectKind,
     after: Option<&str>,
     limit: usize,
+    may_match: impl Fn(&str, &str) -> bool,
     matches: impl Fn(&View<'_>) -> bool,
 ) -> ObjectPage {
     let first = key(kind, after.unwrap_or_default());
-    let is_next = |own: &&ObjectKey| own.kind == first.kind && after.is_none_or(|after| own.name.as_str() > after);
-    let mut files = declared.range(first.clone()..).filter(|(own, _)| is_next(own)).peekable();
-    let mut stored = view.objects.range(first.clone()..).filter(|(own, _)| is_next(own)).peekable();
+    let is_next = |own: &ObjectKey, text: &str| {
+        own.kind == first.kind
+            && after.is_none_or(|after| own.name.as_str() > after)
+            && may_match(own.name.as_str(), text)
+    };
+    let files = declared.range(first.clone()..).filter(|(own, declared)| is_next(own, &declared.spec));
+    let stored = view.objects.range(first.clone()..).filter(|(own, held)| is_next(own, &held.spec));
+    let (mut files, mut stored) = (files.peekable(), stored.peekable());
     let mut page = ObjectPage::default();
     loop {
         let is_file_first = match (files.peek(), stored.peek()) {
@@ -174,12 +211,14 @@ fn of_file(kind: ObjectKind, name: &str, declared: &Declared) -> Object {
         spec: document(kind, &declared.spec),
         source: ObjectSource::File,
         file: Some(declared.file.to_string_lossy().into_owned()),
+        line: Some(declared.line),
         revision: None,
         created_at: None,
         created_by: None,
         updated_at: None,
         updated_by: None,
         not_in_force: None,
+        last_use: None,
         findings: Vec::new(),
     }
 }
@@ -203,12 +242,14 @@ fn of_store(kind: ObjectKind, key: &ObjectKey, held: &HeldObject, view: &Managed
         spec: document(kind, &held.spec),
         source: ObjectSource::Managed,
         file: None,
+        line: None,
         revision: Some(held.revision),
         created_at: Some(held.created_at),
         created_by: Some(held.created_by.to_string()),
         updated_at: Some(held.updated_at),
         updated_by: Some(held.updated_by.to_string()),
         not_in_force,
+        last_use: None,
         findings: why.into_iter().collect(),
     }
 }
@@ -292,7 +333,7 @@ pub(super) fn changeable(state: &AppState, kind: ObjectKind, name: &str) -> Resu
 }
 
 pub(super) fn declared_by_file(object: &Object) -> OperationError {
-    declared_in(object.kind, &object.name, object.file.as_deref().unwrap_or("a file of the server"))
+    declared_in(object.kind, &object.name, object.place().as_deref().unwrap_or("a file of the server"))
 }
 
 fn declared_in(kind: ObjectKind, name: &str, file: &str) -> OperationError {
@@ -336,6 +377,7 @@ pub(super) async fn write(
     let requested = changes.into_iter().map(|change| change.requested(&engine.view())).collect();
     let written = engine.write(requested, &caller.author, dry_run).await;
     let written = written.map_err(|error| write_error(state, error, place))?;
+    record_changes(state, caller, &written.changed);
     if !dry_run {
         tracing::info!(by = caller.name(), objects = %json!(names), "managed objects were changed");
     }
@@ -343,6 +385,43 @@ pub(super) async fn write(
         findings: written.warnings.iter().map(|own| finding(own, place)).collect(),
         effect: written.effect.map(effect),
     })
+}
+
+/// Records each change in the audit trail.
+fn record_changes(state: &AppState, caller: &Caller, changed: &[ChangedObject]) {
+    let actor = caller.actor();
+    for ChangedObject { key, before, after } in changed {
+        let Some(kind) = rule_kind(key.kind) else {
+            if let (Some(held), None) = (before, after) {
+                state.audit.record(&actor, revoked_with_account(&key.name, held));
+            }
+            continue;
+        };
+        let change = match (before, after) {
+            (None, _) => audit::Change::Created,
+            (Some(_), None) => audit::Change::Deleted,
+            (Some(_), Some(_)) => audit::Change::Changed,
+        };
+        let shown = |held: &Arc<HeldObject>| document(kind, &held.spec);
+        let act = audit::ObjectChanged {
+            object: format!("{}/{}", kind.name(), key.name),
+            change,
+            before: before.as_ref().map(shown),
+            after: after.as_ref().map(shown),
+        };
+        state.audit.record(&actor, act);
+    }
+}
+
+/// The end of an API key whose account is deleted.
+fn revoked_with_account(id: &str, held: &HeldObject) -> audit::ApiKeyRevoked {
+    let key: Option<ApiKeySpec> = serde_json::from_str(&held.spec).ok();
+    audit::ApiKeyRevoked {
+        object: format!("api-keys/{id}"),
+        account: key.as_ref().map(|key| key.account.to_string()).unwrap_or_default(),
+        name: key.map(|key| key.name),
+        cause: Some("its account was deleted, or made anew".to_owned()),
+    }
 }
 
 /// What the caller is told of a write that did not happen.

@@ -2,17 +2,25 @@
 //! rights, work, documentation and tests. The admin listener serves its operations, and the command line asks for them or
 //! does them itself.
 
+mod activity;
+mod admissions;
 mod api_keys;
 mod apply;
+mod audit;
 mod authentication;
 mod config;
+mod console_links;
+mod denial_draft;
 mod denials;
+mod download;
 mod endpoint;
 mod evaluate;
+mod group_teams;
 mod handler;
 pub(crate) mod health;
 mod health_detail;
 mod identities;
+mod in_process;
 mod issuer_state;
 mod issuers;
 mod keys;
@@ -21,6 +29,7 @@ mod managed;
 mod merge_patch;
 mod objects;
 mod preconditions;
+mod presets;
 mod replay_claims;
 mod request;
 mod revocation_rules;
@@ -32,23 +41,28 @@ use actix_web::Resource;
 use actix_web::web::{self, ServiceConfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sts_service::Reason;
 use utoipa::openapi::path::Parameter;
 
 pub(crate) use api_keys::{CreateApiKey, ListAllApiKeys, ListApiKeys, RevokeApiKey};
 pub(crate) use apply::ApplyObjects;
-pub(crate) use authentication::{Caller, authenticate};
+pub(crate) use audit::ListAudit;
+pub(crate) use authentication::{Caller, SignedInBy, authenticate};
+pub(crate) use console_links::CreateConsoleLink;
 pub(crate) use denials::{ListDenials, ShowDenial};
+pub(crate) use download::Download;
 pub(crate) use endpoint::{Body, Documentation, Endpoint, Right, Route};
 pub(crate) use handler::json_answer;
+pub(crate) use in_process::InProcessApi;
 pub(crate) use issuers::{IssuerHistory, ListIssuers, RefreshIssuer, ShowIssuer};
-pub(crate) use keys::{ListKeys, RotateKeys};
+pub(crate) use keys::{ListKeys, RotateKeys, WithdrawKey};
 pub(crate) use kinds::{Apis, Issuers, Kind, ServiceAccounts, Teams, with_kind};
 pub(crate) use objects::{ChangeObject, DeleteObject, ListObjects, ShowObject};
 pub(crate) use replay_claims::FindReplayClaim;
 pub(crate) use request::Request;
 pub(crate) use revocation_rules::{ListRevocationRules, UndoRevocationRule};
 pub(crate) use revocations::RevokeTokens;
-pub(crate) use store::AcceptEpoch;
+pub(crate) use store::{AcceptEpoch, BackUpStore};
 pub(crate) use tokens::{ListTokens, ShowToken};
 
 use crate::app_state::AppState;
@@ -63,16 +77,23 @@ const ROUTES: &[&[Route]] = &[
     issuers::ROUTES,
     store::ROUTES,
     denials::ROUTES,
+    denial_draft::ROUTES,
     replay_claims::ROUTES,
     identities::ROUTES,
+    group_teams::ROUTES,
     api_keys::ROUTES,
     &objects::documented::<ServiceAccounts>(),
     &objects::documented::<Teams>(),
     &objects::documented::<Apis>(),
     apply::ROUTES,
     evaluate::ROUTES,
+    admissions::ROUTES,
+    presets::ROUTES,
     config::ROUTES,
     health_detail::ROUTES,
+    audit::ROUTES,
+    console_links::ROUTES,
+    activity::ROUTES,
 ];
 
 /// Every operation. The listener serves these, and the OpenAPI document shows these.
@@ -165,6 +186,9 @@ pub(crate) enum OperationError {
     StoreUnavailable(&'static str),
     #[error("{0}")]
     IssuerUnavailable(String),
+    /// Something that it needs is away or busy.
+    #[error("{1}")]
+    Unavailable(Reason, String),
     #[error("{0}")]
     Failed(String),
     /// The name is taken.

@@ -1,5 +1,6 @@
 //! The objects that rules are made of: `/admin/v1/{kind}`. Files and the store declare them; those of the store are changed here.
 
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
 
 use serde_json::{Value, json};
@@ -65,8 +66,7 @@ impl<K: Kind> Operation for ListObjects<K> {
     };
 
     fn read(request: &Request) -> Result<Self, String> {
-        let query = ObjectQuery::from_query(&request.query).map_err(|error| format!("{error}; nothing was listed"))?;
-        request.without_members(Self::new(query))
+        request.without_members(Self::new(query_of(K::KIND, request)?))
     }
 
     fn request(&self) -> Request {
@@ -82,13 +82,58 @@ impl<K: Kind> Operation for ListObjects<K> {
         let limit = query.limit.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE);
         let wanted = query.q.as_deref().map(str::to_lowercase);
         let after = query.after.clone();
+        let with_last_use = query.last_use == Some(true);
+        let teams = query.account.as_deref().map(|account| teams_of(state, account));
+        let sought = wanted.clone();
+        let may_match =
+            move |name: &str, text: &str| sought.as_deref().is_none_or(|sought| may_have(sought, name, text));
         let matches = move |object: &managed::View<'_>| matches(&query, wanted.as_deref(), object);
-        managed::page(state, K::KIND, after, limit, matches).await
+        let mut page = match teams {
+            Some(teams) => managed::page_of(state, K::KIND, &teams, after.as_deref(), limit, matches)?,
+            None => managed::page(state, K::KIND, after, limit, may_match, matches).await?,
+        };
+        if with_last_use {
+            state.last_uses.add_to(&mut page.items).await;
+        }
+        Ok(page)
     }
 
     fn query_parameters() -> Vec<Parameter> {
-        query_parameters()
+        list_parameters(K::KIND)
     }
+}
+
+/// What a list of `kind` is asked for.
+pub(super) fn query_of(kind: ObjectKind, request: &Request) -> Result<ObjectQuery, String> {
+    let query = ObjectQuery::from_query(&request.query).map_err(|error| format!("{error}; nothing was listed"))?;
+    if query.account.is_some() && kind != ObjectKind::Team {
+        return Err("teams alone are listed by `account`; nothing was listed".to_owned());
+    }
+    Ok(query)
+}
+
+/// The query parameters of a list of `kind`.
+pub(super) fn list_parameters(kind: ObjectKind) -> Vec<Parameter> {
+    let is_here = |parameter: &Parameter| parameter.name != "account" || kind == ObjectKind::Team;
+    query_parameters().into_iter().filter(is_here).collect()
+}
+
+/// The names of the teams that an account has, and of those that a group gives or may give it.
+fn teams_of(state: &AppState, account: &str) -> BTreeSet<String> {
+    let (service, snapshot) = (&state.service, state.service.snapshot());
+    let given = snapshot.rules.group_teams(account, &*snapshot.memberships, service.clock().now());
+    let given = given.into_iter().flat_map(|teams| teams.given.into_iter().chain(teams.by_token));
+    let of_groups = given.map(|given| given.team.to_string());
+    // The rules have no account that is set aside.
+    let spec = managed::show(state, ObjectKind::ServiceAccount, account, None).map(|object| object.spec);
+    let own = spec.ok().and_then(|spec| Some(spec.get("teams")?.as_array()?.clone())).unwrap_or_default();
+    own.iter().filter_map(Value::as_str).map(str::to_owned).chain(of_groups).collect()
+}
+
+/// Whether the object of that name and document may have the text `sought`, which is in lower case. In a document with
+/// an escape, a text can look otherwise.
+fn may_have(sought: &str, name: &str, document: &str) -> bool {
+    name.to_lowercase().contains(sought) || document.contains('\\') || document.to_lowercase().contains(sought)
 }
 
 fn matches(query: &ObjectQuery, text: Option<&str>, object: &managed::View<'_>) -> bool {
@@ -133,13 +178,19 @@ pub(super) fn source_of(request: &Request) -> Result<Option<ObjectSource>, Strin
 pub(crate) struct ShowObject<K> {
     name: String,
     source: Option<ObjectSource>,
+    with_last_use: bool,
     kind: PhantomData<K>,
 }
 
 impl<K: Kind> ShowObject<K> {
     /// The object of that name that `source` declares; without one, that in force.
     pub(crate) fn new(name: String, source: Option<ObjectSource>) -> Self {
-        Self { name, source, kind: PhantomData }
+        Self { name, source, with_last_use: false, kind: PhantomData }
+    }
+
+    /// Asks for the last use, too.
+    pub(crate) fn with_last_use(self, with_last_use: bool) -> Self {
+        Self { with_last_use, ..self }
     }
 }
 
@@ -161,11 +212,20 @@ impl<K: Kind> Operation for ShowObject<K> {
     };
 
     fn read(request: &Request) -> Result<Self, String> {
-        request.without_members(Self::new(request.parameter.clone(), source_of(request)?))
+        const FORM: &str = "the query parameters here are `source`, `file` or `managed`, and `last_use`, `true` or `false`; \
+                            the object was not looked up";
+        let query = ObjectQuery::from_query(&request.query).map_err(|_| FORM)?;
+        let (source, last_use) = (query.source, query.last_use);
+        if query != (ObjectQuery { source, last_use, ..ObjectQuery::default() }) {
+            return Err(FORM.to_owned());
+        }
+        let show = Self::new(request.parameter.clone(), source).with_last_use(last_use == Some(true));
+        request.without_members(show)
     }
 
     fn request(&self) -> Request {
-        let query = ObjectQuery { source: self.source, ..ObjectQuery::default() };
+        let last_use = self.with_last_use.then_some(true);
+        let query = ObjectQuery { source: self.source, last_use, ..ObjectQuery::default() };
         Request::get(&self.name, query.to_query())
     }
 
@@ -174,11 +234,16 @@ impl<K: Kind> Operation for ShowObject<K> {
     }
 
     async fn run(self, state: &AppState, _: &Caller) -> Result<Object, OperationError> {
-        managed::show(state, K::KIND, &self.name, self.source)
+        let mut object = managed::show(state, K::KIND, &self.name, self.source)?;
+        if self.with_last_use {
+            state.last_uses.add_to(std::slice::from_mut(&mut object)).await;
+        }
+        Ok(object)
     }
 
     fn query_parameters() -> Vec<Parameter> {
-        source_parameter()
+        let names = ["source", "last_use"];
+        query_parameters().into_iter().filter(|parameter| names.contains(&parameter.name.as_str())).collect()
     }
 
     fn head(object: &Object) -> AnswerHead {
@@ -523,10 +588,29 @@ mod tests {
     }
 
     #[test]
+    fn a_search_reads_every_document_that_may_have_the_text() {
+        let text = |name: &str| json!({ "display_name": name }).to_string();
+        for (sought, name, display_name) in [
+            ("bot", "build-bot", "x"),
+            ("straße 7", "a", "STRASSE straße 7"),
+            ("ς", "a", "ΟΔΟΣ"),
+            ("\"q", "a", "a \"Q\""),
+            ("c:\\x", "a", "C:\\X"),
+            ("a\nb", "a", "A\nB"),
+        ] {
+            assert!(display_name.to_lowercase().contains(sought) || name.contains(sought), "{sought}");
+            assert!(may_have(sought, name, &text(display_name)), "{sought}");
+        }
+        assert!(may_have("é", "a", "{\"display_name\":\"\\u00c9\"}"), "escaped");
+        assert!(!may_have("bot", "a", &text("deploys")));
+    }
+
+    #[test]
     fn each_operation_is_read_again_from_its_request() {
         let query = ObjectQuery { q: Some("a b".into()), limit: Some(2), ..ObjectQuery::default() };
         is_read_again(&ListObjects::<Teams>::new(query));
         is_read_again(&ShowObject::<Issuers>::new("github".into(), Some(ObjectSource::Managed)));
+        is_read_again(&ShowObject::<ServiceAccounts>::new("bot".into(), None).with_last_use(true));
         let (name, if_match) = (|| "bot".to_owned(), || Some("\"7\"".to_owned()));
         for dry_run in [false, true] {
             let new = NewObject { name: name(), spec: spec() };

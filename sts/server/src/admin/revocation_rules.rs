@@ -3,7 +3,7 @@
 use sts_api::{RevocationRules, UndoneRule};
 use sts_store::RuleId;
 
-use super::revocations::{coverage, revocation};
+use super::revocations::{act, coverage, revocation};
 use super::{
     Caller, Documentation, Endpoint, Operation, OperationError, Request, Right, Route, logged, not_found,
     store_unavailable,
@@ -94,6 +94,7 @@ impl Operation for UndoRevocationRule {
         let undone = state.service.undo_rule(id).await;
         let undone = undone.map_err(|error| store_unavailable(&error, self.not_done()))?.ok_or_else(unknown)?;
         let undone = UndoneRule { undone: revocation(undone.undone), coverage: coverage(undone.coverage) };
+        state.audit.record(&caller.actor(), act(&undone.undone, undone.coverage.covered, true));
         tracing::warn!(undone = %logged(&undone), by = caller.name(), "a revocation rule was taken back");
         Ok(undone)
     }

@@ -72,6 +72,10 @@ impl Operation for RevokeTokens {
                     coverage: coverage(done.coverage),
                     dry_run: done.dry_run,
                 };
+                if let Some(revocation) = revoked.revocation.as_ref().filter(|_| !dry_run) {
+                    state.metrics.revocation(matches!(revocation.scope, RevocationScope::Rule(_)));
+                    state.audit.record(&caller.actor(), act(revocation, revoked.coverage.covered, false));
+                }
                 if !dry_run {
                     tracing::warn!(revocation = %logged(&revoked), "revoked");
                 }
@@ -93,6 +97,21 @@ impl Operation for RevokeTokens {
             "Count the tokens that would be ended, and revoke nothing; the body may say it, too.",
         )]
     }
+}
+
+/// A revocation, for the audit trail.
+pub(super) fn act(own: &Revocation, covered: Option<u64>, undone: bool) -> sts_audit::Revocation {
+    let (jti, rule) = match &own.scope {
+        RevocationScope::Token(jti) => (Some(jti.to_string()), None),
+        RevocationScope::Rule(rule) => (None, serde_json::to_value(rule).ok()),
+    };
+    let object = match (&jti, &own.id) {
+        (Some(jti), _) => Some(format!("tokens/{jti}")),
+        (None, Some(id)) => Some(format!("revocation-rules/{id}")),
+        (None, None) => None,
+    };
+    let before = own.before.map(sts_types::UnixTime::as_secs);
+    sts_audit::Revocation { object, jti, rule, before, reason: own.reason.clone(), covered, undone }
 }
 
 fn request(request: RevocationRequest) -> sts_service::RevocationRequest {

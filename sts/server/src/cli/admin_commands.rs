@@ -1,7 +1,8 @@
 //! The commands that speak to a server: through the running one's admin listener, or when none runs by opening its store
 //! (the embedded one under its lock) and doing the same work here.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::fs::File;
+use std::io::Read as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,8 +17,9 @@ use zeroize::Zeroizing;
 
 use super::client::{AdminAnswer, AdminClient, admin_url};
 use super::findings::diagnostics;
-use crate::admin::{Caller, Operation, OperationError};
+use crate::admin::{Caller, Download, Operation, OperationError};
 use crate::admin_token;
+use crate::audit::{self, TrailOwner};
 use crate::clock::SystemClock;
 use crate::compile::{Compiled, Loaded, names_alone};
 use crate::components::{Components, missing_to_open};
@@ -27,8 +29,7 @@ use crate::metrics::Metrics;
 use crate::reload::{environment, load_untested};
 use crate::rule_base::{Certificates, RuleBase};
 use crate::start_error::StartError;
-use crate::telemetry::NoEvents;
-use crate::terminal::{complain, fail, say};
+use crate::terminal::{complain, fail, say, show_findings};
 
 /// The server to use, and the form of the output.
 #[derive(Args)]
@@ -111,7 +112,7 @@ pub(super) fn failed(json: bool, failure: &OperationError) {
     if json {
         say(&json!({ "error": detail, "findings": findings.to_json() }).to_string());
     } else {
-        complain(&findings.render(std::io::stderr().is_terminal()));
+        show_findings(&findings);
         complain(&format!("error: {detail}"));
     }
 }
@@ -163,6 +164,29 @@ impl<'a> Session<'a> {
         Ok(Self { args, runtime: crate::serve::runtime()?, place: place(args)? })
     }
 
+    /// The URL of the server's admin listener, unless the work is done in this process.
+    pub(super) fn server_url(&self) -> Option<&str> {
+        match &self.place {
+            Backend::Server { client, .. } => Some(client.url()),
+            Backend::Nowhere(_) | Backend::Here(_) => None,
+        }
+    }
+
+    /// Performs the operation at the running server, and never in this process.
+    ///
+    /// # Errors
+    /// No server can be reached.
+    pub(super) fn ask_server<O: Operation>(&self, operation: &O) -> Result<Done<O::Answer>, String> {
+        match &self.place {
+            Backend::Server { client, .. } => match self.runtime.block_on(client.ask(operation)) {
+                AdminAnswer::Done(done) => Ok(done),
+                AdminAnswer::NobodyThere(text) => Err(text),
+            },
+            Backend::Nowhere(text) => Err(text.clone()),
+            Backend::Here(_) => Err("this process has the store open".to_owned()),
+        }
+    }
+
     /// Performs the operation at the running server, or in this process if no server runs.
     pub(super) fn perform<O: Operation>(&mut self, operation: O) -> Result<Done<O::Answer>, StartError> {
         let missing = match &self.place {
@@ -178,32 +202,84 @@ impl<'a> Session<'a> {
                 return Ok(self.runtime.block_on(operation.run(&engine.state, &Caller::command_line())));
             }
         };
-        let opened = match rules_to_open(&self.args.config, O::ENDPOINT.needs_rules) {
+        let engine = match self.open_store(missing, O::ENDPOINT.needs_rules, operation.not_done())? {
+            Ok(engine) => engine,
+            Err(error) => return Ok(Err(error)),
+        };
+        let done = self.runtime.block_on(operation.run(&engine.state, &Caller::command_line()));
+        self.place = Backend::Here(Box::new(engine));
+        Ok(done)
+    }
+
+    /// Fetches the file of `D` into `target`, from the running server or from the store itself.
+    pub(super) fn fetch<D: Download>(&mut self, target: &mut File) -> Result<Done<()>, StartError> {
+        let missing = match &self.place {
+            Backend::Server { client, may_open } => match self.runtime.block_on(client.fetch::<D>(target)) {
+                AdminAnswer::Done(done) => return Ok(done),
+                AdminAnswer::NobodyThere(text) if *may_open => text,
+                AdminAnswer::NobodyThere(text) => {
+                    return Ok(Err(OperationError::Failed(format!("{text}; {}", D::NOT_DONE))));
+                }
+            },
+            Backend::Nowhere(text) => text.clone(),
+            Backend::Here(engine) => return Ok(self.runtime.block_on(copy_file::<D>(engine, target))),
+        };
+        let engine = match self.open_store(missing, D::ENDPOINT.needs_rules, D::NOT_DONE)? {
+            Ok(engine) => engine,
+            Err(error) => return Ok(Err(error)),
+        };
+        let done = self.runtime.block_on(copy_file::<D>(&engine, target));
+        self.place = Backend::Here(Box::new(engine));
+        Ok(done)
+    }
+
+    /// Opens the store in this process, because no server runs. `missing` says so.
+    fn open_store(&self, missing: String, needs_rules: bool, not_done: &str) -> Result<Done<Components>, StartError> {
+        let opened = match rules_to_open(&self.args.config, needs_rules) {
             Ok(opened) => opened,
             Err(diagnostics) => return Err(StartError::StoreNotOpened { missing, diagnostics }),
         };
         if let Some(file) = missing_to_open(&opened.compiled().settings) {
             return Ok(Err(OperationError::Failed(format!(
                 "{missing}; and `{}` is not there to open the store without one: start a server with `sts serve`, or give \
-                 --admin-url and --admin-token-file; {}",
+                 --admin-url and --admin-token-file; {not_done}",
                 file.display(),
-                operation.not_done()
             ))));
         }
         // The store spawns its connection tasks on the runtime that is entered.
         let entered = self.runtime.enter();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let engine =
-            Components::open(opened.compiled(), clock, Arc::new(NoEvents), Arc::new(Metrics::default()), None)?;
+            Components::open(opened.compiled(), clock, TrailOwner::CommandLine, Arc::new(Metrics::default()), None)?;
         drop(entered);
         if let RulesToOpen::Loaded(loaded) = opened {
             let certificates = Certificates { public: None, admin: None };
             let base = RuleBase::new(self.args.config.clone(), *loaded, Arc::clone(&engine.state), certificates);
             self.runtime.block_on(managed::start(&engine, &Arc::new(base), &Arc::default()));
         }
-        let done = self.runtime.block_on(operation.run(&engine.state, &Caller::command_line()));
-        self.place = Backend::Here(Box::new(engine));
-        Ok(done)
+        Ok(Ok(engine))
+    }
+}
+
+/// Copies the file of `D` into `target`.
+async fn copy_file<D: Download>(engine: &Components, target: &mut File) -> Done<()> {
+    let (mut file, _held) = D::run(&engine.state, &Caller::command_line()).await?;
+    let copied = std::io::copy(&mut file, target);
+    copied
+        .map(drop)
+        .map_err(|error| OperationError::Failed(format!("the file cannot be written: {error}; {}", D::NOT_DONE)))
+}
+
+/// The audit trail of a command that worked on the store itself. If there is a file for it, either the
+/// file has the events, or the operator is told that it has not.
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        let Backend::Here(engine) = &self.place else { return };
+        audit::close(&engine.state.audit);
+        for sink in engine.state.audit.sinks().iter().map(|sink| sink.status()).filter(|sink| sink.lost > 0) {
+            let why = sink.fault.unwrap_or_else(|| "its queue is full".to_owned());
+            complain(&format!("warning: the audit trail has no event of this command ({}: {why})", sink.name));
+        }
     }
 }
 
@@ -234,7 +310,8 @@ fn rules_to_open(config: &Path, needs_rules: bool) -> Result<RulesToOpen, Diagno
             let access = sts_config::store_access(config, &environment)?;
             let compiled = names_alone(access).ok_or_else(Diagnostics::default)?;
             complain(&format!(
-                "warning: {} does not load, `sts check` shows why; its store is opened by `data_dir`, `store` and `signing` alone",
+                "warning: {} does not load, `sts check` shows why; its store is opened by `data_dir`, `store` and `signing` alone, \
+                 and no audit trail gets an event of this command",
                 shown_path(config)
             ));
             Ok(RulesToOpen::NamesAlone(Box::new(compiled)))
@@ -293,7 +370,7 @@ fn given_token(file: &Path) -> Result<Zeroizing<String>, StartError> {
 
 /// The URL of the configured admin listener, and its certificate. The configuration names the
 /// certificate, so the client trusts it.
-fn own_admin(access: &AdminAccess) -> Result<(String, Option<Vec<u8>>), StartError> {
+pub(super) fn own_admin(access: &AdminAccess) -> Result<(String, Option<Vec<u8>>), StartError> {
     let mut address = access.listen;
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });

@@ -1,6 +1,5 @@
 //! `sts apply`: account files into the store of a server, all or nothing.
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -14,7 +13,7 @@ use super::admin_commands::{self, Done, ServerArgs, Session};
 use super::{explain, findings};
 use crate::admin::{ApplyObjects, Operation as _, OperationError};
 use crate::reload::environment;
-use crate::terminal::{complain, say};
+use crate::terminal::{complain, say, show_findings};
 
 #[derive(Args)]
 pub(super) struct ApplyArgs {
@@ -112,7 +111,7 @@ fn answered(files: &ObjectFiles, args: &ApplyArgs, done: Done<ApplyAnswer>) -> E
                 say(&with_places(json!(answer), &warnings).to_string());
             } else {
                 if !warnings.is_empty() {
-                    complain(&warnings.render(std::io::stderr().is_terminal()));
+                    show_findings(&warnings);
                 }
                 say(&text(&answer));
             }
@@ -134,7 +133,7 @@ fn show(findings: &Diagnostics, json: bool, detail: &str) {
     if json {
         say(&with_places(json!({ "error": detail }), findings).to_string());
     } else {
-        complain(&findings.render(std::io::stderr().is_terminal()));
+        show_findings(findings);
         complain(&format!("error: {detail}"));
     }
 }

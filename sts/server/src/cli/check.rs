@@ -1,6 +1,5 @@
 //! `sts check`: everything that a load would say, without serving.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,7 +18,7 @@ use crate::file_permissions;
 use crate::http::{leaf_problems, read_certificate};
 use crate::reload::{load_to_check, load_untested};
 use crate::start_error::StartError;
-use crate::terminal::{complain, say};
+use crate::terminal::{say, show_findings};
 
 #[derive(Args)]
 pub(super) struct CheckArgs {
@@ -156,7 +155,7 @@ fn check_certificates(settings: &Settings, now: UnixTime, findings: &mut Diagnos
 
 /// Checks that the issuer entries make a key cache.
 fn check_issuers(compiled: &Compiled, clock: Arc<dyn Clock>, without_secrets: bool, findings: &mut Diagnostics) {
-    match issuer_cache(compiled, clock, None) {
+    match issuer_cache(compiled, clock) {
         Ok(_) => {}
         Err(StartError::Configuration(own)) => {
             // The load told which secrets are absent.
@@ -193,11 +192,11 @@ fn report(args: &CheckArgs, diagnostics: &Diagnostics, members: Map<String, Valu
         document.as_object_mut().into_iter().for_each(|all| all.extend(members.clone()));
         say(&document.to_string());
     } else if !diagnostics.is_empty() {
-        complain(&diagnostics.render(std::io::stderr().is_terminal()));
+        show_findings(diagnostics);
     }
 }
 
-fn summary(config: &Path, Loaded { compiled, written, .. }: &Loaded) -> String {
+pub(super) fn summary(config: &Path, Loaded { compiled, written, .. }: &Loaded) -> String {
     let count = |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
     let identities = compiled.rules.accounts().map(|account| account.identities.len()).sum();
     format!(

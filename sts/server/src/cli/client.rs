@@ -1,16 +1,21 @@
 //! The client of a running server's admin listener.
 
 use std::error::Error;
+use std::fs::File;
+use std::io::Write as _;
 use std::time::Duration;
 
+use jwks_cache::is_loopback;
 use reqwest::{Method, StatusCode, Url};
 use sts_api::ErrorAnswer;
 use zeroize::Zeroizing;
 
-use crate::admin::{Operation, OperationError};
+use crate::admin::{Download, Operation, OperationError};
 
 /// Deadline of a request. The server spends at most half of it on counting tokens.
 const DEADLINE: Duration = Duration::from_secs(15);
+/// Deadline of a request whose answer is a file.
+const DOWNLOAD_DEADLINE: Duration = Duration::from_secs(3600);
 
 /// A client of a server's admin listener, with its admin token.
 pub(super) struct AdminClient {
@@ -39,20 +44,13 @@ impl AdminClient {
         token: Zeroizing<String>,
         token_source: String,
     ) -> Result<Self, String> {
-        let trusted = match certificates.map(reqwest::Certificate::from_pem_bundle).transpose() {
-            Ok(trusted) => trusted.unwrap_or_default(),
-            Err(error) => {
-                return Err(format!("the certificate of the admin listener cannot be read: {}", causes(&error)));
-            }
-        };
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(DEADLINE)
-            .redirect(reqwest::redirect::Policy::none())
-            .tls_certs_merge(trusted)
-            .build()
-            .map_err(|error| causes(&error))?;
+        let client = http_client(certificates, DEADLINE)?;
         Ok(Self { url: url.trim_end_matches('/').to_owned(), client, token, token_source })
+    }
+
+    /// The URL of the listener.
+    pub(super) fn url(&self) -> &str {
+        &self.url
     }
 
     /// Sends the request of `operation`.
@@ -85,6 +83,38 @@ impl AdminClient {
         }
     }
 
+    /// Fetches the file of `D` and writes it into `target`.
+    pub(super) async fn fetch<D: Download>(&self, target: &mut File) -> AdminAnswer<()> {
+        let request = self.client.post(format!("{}{}", self.url, D::ENDPOINT.full_path()));
+        let mut response = match request.bearer_auth(&*self.token).timeout(DOWNLOAD_DEADLINE).send().await {
+            Ok(response) => response,
+            Err(error) if is_refused(&error) => return AdminAnswer::NobodyThere(self.unreachable(&error)),
+            Err(error) => return AdminAnswer::Done(Err(self.broken_off::<D>(&error))),
+        };
+        let status = response.status();
+        if !status.is_success() {
+            let bytes = response.bytes().await.unwrap_or_default();
+            return AdminAnswer::Done(Err(self.refusal(status, &bytes, D::NOT_DONE)));
+        }
+        loop {
+            match response.chunk().await {
+                Ok(None) => return AdminAnswer::Done(Ok(())),
+                Ok(Some(chunk)) => {
+                    if let Err(error) = target.write_all(&chunk) {
+                        let text = format!("the file cannot be written: {error}; {}", D::NOT_DONE);
+                        return AdminAnswer::Done(Err(OperationError::Failed(text)));
+                    }
+                }
+                Err(error) => return AdminAnswer::Done(Err(self.broken_off::<D>(&error))),
+            }
+        }
+    }
+
+    fn broken_off<D: Download>(&self, error: &reqwest::Error) -> OperationError {
+        let text = unreachable(&self.url, error, DOWNLOAD_DEADLINE);
+        OperationError::Failed(format!("{text}; {}", D::NOT_DONE))
+    }
+
     fn read_answer<O: Operation>(
         &self,
         status: StatusCode,
@@ -103,11 +133,16 @@ impl AdminClient {
                 })
             });
         }
+        Err(self.refusal(status, bytes, not_done))
+    }
+
+    /// The error that the server answered with.
+    fn refusal(&self, status: StatusCode, bytes: &[u8], not_done: &str) -> OperationError {
         let Ok(answer) = serde_json::from_slice::<ErrorAnswer>(bytes) else {
-            return Err(OperationError::Failed(format!("{}; {not_done}", self.not_json(status))));
+            return OperationError::Failed(format!("{}; {not_done}", self.not_json(status)));
         };
         let told = answer.detail.or(answer.error_description).unwrap_or_else(|| "no description".to_owned());
-        Err(match status.as_u16() {
+        match status.as_u16() {
             401 => OperationError::Refused(format!(
                 "the server at {} does not accept the admin token of {}: is it the token of that server? {not_done}",
                 self.url, self.token_source,
@@ -123,7 +158,7 @@ impl AdminClient {
             428 => OperationError::PreconditionRequired(told),
             400..=499 => OperationError::Refused(told),
             _ => OperationError::Failed(told),
-        })
+        }
     }
 
     fn not_json(&self, status: StatusCode) -> String {
@@ -148,13 +183,38 @@ impl AdminClient {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> String {
-        let (cause, advice) = diagnose(error);
-        format!("cannot reach the admin listener at {}: {cause}; {advice}", self.url)
+        unreachable(&self.url, error, DEADLINE)
     }
 }
 
+/// An HTTP client for admin listeners. It trusts `certificates` in addition to the system's.
+///
+/// # Errors
+/// A text for the operator.
+pub(super) fn http_client(certificates: Option<&[u8]>, deadline: Duration) -> Result<reqwest::Client, String> {
+    let trusted = match certificates.map(reqwest::Certificate::from_pem_bundle).transpose() {
+        Ok(trusted) => trusted.unwrap_or_default(),
+        Err(error) => {
+            return Err(format!("the certificate of the admin listener cannot be read: {}", causes(&error)));
+        }
+    };
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(deadline)
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_certs_merge(trusted)
+        .build()
+        .map_err(|error| causes(&error))
+}
+
+/// Why the admin listener at `url` gave no answer, and what to do about it.
+pub(super) fn unreachable(url: &str, error: &reqwest::Error, deadline: Duration) -> String {
+    let (cause, advice) = diagnose(error, deadline);
+    format!("cannot reach the admin listener at {url}: {cause}; {advice}")
+}
+
 /// The cause of a failed request, and what to do about it.
-fn diagnose(error: &reqwest::Error) -> (String, &'static str) {
+fn diagnose(error: &reqwest::Error, deadline: Duration) -> (String, &'static str) {
     let text = causes(error);
     if is_refused(error) {
         (
@@ -163,7 +223,7 @@ fn diagnose(error: &reqwest::Error) -> (String, &'static str) {
         )
     } else if error.is_timeout() {
         (
-            format!("no answer within {} s", DEADLINE.as_secs()),
+            format!("no answer within {} s", deadline.as_secs()),
             "check that the server is ready (`/readyz`) and that no firewall blocks the connection",
         )
     } else if text.contains("dns error") || text.contains("lookup") {
@@ -180,7 +240,7 @@ fn diagnose(error: &reqwest::Error) -> (String, &'static str) {
 }
 
 /// Whether the connection was refused. A failed TLS handshake does not count: something is listening.
-fn is_refused(error: &reqwest::Error) -> bool {
+pub(super) fn is_refused(error: &reqwest::Error) -> bool {
     chain(error).any(|error| {
         error
             .downcast_ref::<std::io::Error>()
@@ -229,15 +289,9 @@ pub(super) fn admin_url(text: &str) -> Result<String, String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("--admin-url must not hold credentials: the admin token is read from --admin-token-file".to_owned());
     }
-    let is_loopback = match url.host() {
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
     match url.scheme() {
         "https" => Ok(text.to_owned()),
-        "http" if is_loopback => Ok(text.to_owned()),
+        "http" if url.host().is_some_and(|host| is_loopback(&host)) => Ok(text.to_owned()),
         _ => Err("--admin-url must be https: it carries the admin token (plain http is for loopback only)".to_owned()),
     }
 }

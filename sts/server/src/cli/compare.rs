@@ -112,21 +112,25 @@ fn note(found: &mut BTreeMap<(Change, String), Changed>, (old, new): (&Loaded, &
 }
 
 /// A recorded request, read from its decision event.
-struct Recorded {
-    request_id: String,
-    granted: bool,
-    entry: Option<EntryName>,
-    account: Option<String>,
-    audience: Vec<String>,
-    scope: Option<String>,
-    claims: Option<ClaimSet>,
-    time: Option<UnixTime>,
+pub(super) struct Recorded {
+    pub(super) request_id: String,
+    pub(super) granted: bool,
+    pub(super) entry: Option<EntryName>,
+    pub(super) account: Option<String>,
+    pub(super) audience: Vec<String>,
+    pub(super) scope: Option<String>,
+    pub(super) claims: Option<ClaimSet>,
+    pub(super) time: Option<UnixTime>,
 }
 
 impl Recorded {
     /// Parses a line of `log.format: json`. `None` if it is not a decision event.
     fn parse(line: &[u8]) -> Option<Self> {
-        let mut event: Value = serde_json::from_slice(line.get(..line.len().min(MAX_LINE))?).ok()?;
+        Self::of(serde_json::from_slice(line.get(..line.len().min(MAX_LINE))?).ok()?)
+    }
+
+    /// Reads an event. `None` if it is not a decision event.
+    pub(super) fn of(mut event: Value) -> Option<Self> {
         if event.get("event")? != "decision" {
             return None;
         }
@@ -140,7 +144,7 @@ impl Recorded {
             granted: text("outcome")? == "granted",
             entry: text("issuer_entry").and_then(|name| EntryName::new(name).ok()),
             account: text("account").map(str::to_owned),
-            audience: text("audience").unwrap_or_default().split(' ').map(str::to_owned).collect(),
+            audience: text("audience").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
             scope: text("scope").map(str::to_owned),
             claims,
             time: text("time").and_then(|time| explain::time(time).ok()),
@@ -165,6 +169,8 @@ impl Recorded {
             audience,
             resource: Vec::new(),
             scope: self.scope.clone(),
+            // An event does not tell what a directory said.
+            groups: Vec::new(),
             now: self.time.unwrap_or(now),
         };
         let whole = Case { scope: None, ..asked.clone() };

@@ -89,7 +89,7 @@ fn one(denial: &Denial) -> String {
 }
 
 /// `text` in ASCII, its lines kept.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let one = |c: char| {
         if c.is_ascii_graphic() || matches!(c, ' ' | '\n') { c.to_string() } else { c.escape_unicode().to_string() }
     };

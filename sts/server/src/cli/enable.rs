@@ -51,7 +51,7 @@ fn work(
             return Ok(Ok(object));
         }
         if object.source == ObjectSource::File {
-            let file = object.file.map_or_else(|| "a file".to_owned(), |file| format!("`{}`", file.escape_debug()));
+            let file = object.place().map_or_else(|| "a file".to_owned(), |file| format!("`{}`", file.escape_debug()));
             let text = format!("`{account}` is declared by {file} of the server: set `enabled: {enabled}` there");
             return Ok(Err(OperationError::Conflict(text)));
         }

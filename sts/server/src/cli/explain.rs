@@ -13,7 +13,7 @@ use sts_store::{EarlierUse, TakenClaim};
 use sts_types::{Clock, Digest256, UnixTime, shown_path};
 
 use super::admin_commands::{ServerArgs, Session, refuse, refuse_start};
-use super::{RequestArgs, denials};
+use super::{RequestArgs, denials, explain_audit};
 use crate::admin::FindReplayClaim;
 use crate::clock::{ClockAt, SystemClock};
 use crate::compile::{Compiled, Loaded};
@@ -23,7 +23,7 @@ use crate::start_error::StartError;
 use crate::terminal::{complain, say};
 
 #[derive(Args)]
-#[command(group(clap::ArgGroup::new("what").required(true).args(["token", "claims", "denial"])))]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["token", "claims", "denial", "audit"])))]
 pub(super) struct ExplainArgs {
     /// File with a token (`-` for standard input); it is verified as in an exchange
     #[arg(long, value_name = "FILE")]
@@ -34,12 +34,19 @@ pub(super) struct ExplainArgs {
     /// The request id of a refusal by a running server
     #[arg(long, value_name = "REQUEST_ID")]
     denial: Option<String>,
+    /// File with an audit event, or with many, such as an audit file (`-` for standard input): the old decision is judged
+    /// again under --config, which may be a folder with a `sts.yaml`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["account", "audience", "resource", "scope"])]
+    audit: Option<PathBuf>,
+    /// The request id or the `jti` of the event, if the file of --audit has several decisions
+    #[arg(long, value_name = "ID", requires = "audit")]
+    event: Option<String>,
     /// Issuer entry of the claims, if several entries have their `iss`
-    #[arg(long, value_name = "ENTRY", conflicts_with_all = ["token", "denial"])]
+    #[arg(long, value_name = "ENTRY", conflicts_with_all = ["token", "denial", "audit"])]
     issuer: Option<String>,
     #[command(flatten)]
     request: RequestArgs,
-    /// Time of the decision (RFC 3339, or seconds since the epoch) [default: now; for claims, their `iat`]
+    /// Time of the decision (RFC 3339, or seconds since the epoch) [default: now; for claims, their `iat`; for an event, its time]
     #[arg(long, value_name = "TIME", value_parser = time)]
     at: Option<UnixTime>,
     #[command(flatten)]
@@ -55,10 +62,13 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
         // The explained request was refused, so the exit code is that of a refusal.
         return if shown == ExitCode::SUCCESS { ExitCode::FAILURE } else { shown };
     }
+    if let Some(path) = &args.audit {
+        return explain_audit::run(path, args.event.as_deref(), args.at, &args.server);
+    }
     let input = match (&args.token, &args.claims) {
         (Some(path), _) => read(path).map(Input::Token),
         (None, Some(path)) => read(path).and_then(|text| claims(path, &text)).map(Input::Claims),
-        (None, None) => Err("give --token, --claims or --denial".to_owned()),
+        (None, None) => Err("give --token, --claims, --denial or --audit".to_owned()),
     };
     let input = match input {
         Ok(input) => input,
@@ -75,9 +85,16 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
     if let Some(note) = &not_in_force {
         complain(&format!("note: {note}; `sts check` lists them"));
     }
-    let explained = match explain(args, &loaded.compiled, &input, None) {
+    let question = Question {
+        entry: args.issuer.as_deref(),
+        audience: args.request.audiences().map(str::to_owned).collect(),
+        resource: &args.request.resource,
+        scope: args.request.scope.as_deref(),
+        at: args.at,
+    };
+    let explained = match explain(&loaded.compiled, &input, &question, None) {
         Ok(Ok(Explanation { replay_claim: Some(key), .. })) => {
-            explain(args, &loaded.compiled, &input, find_use(&args.server, key).as_ref())
+            explain(&loaded.compiled, &input, &question, find_use(&args.server, key).as_ref())
         }
         explained => explained,
     };
@@ -104,7 +121,7 @@ pub(super) fn run(args: &ExplainArgs) -> ExitCode {
 }
 
 /// The warning that no server would run this configuration.
-fn not_in_force(loaded: &Loaded) -> Option<String> {
+pub(super) fn not_in_force(loaded: &Loaded) -> Option<String> {
     let refused = loaded.warnings.iter().filter(|finding| finding.severity.refuses());
     let what = match refused.count() {
         0 => return None,
@@ -122,7 +139,7 @@ fn first_line(explanation: &Explanation, not_in_force: &str) -> String {
 }
 
 /// The explanation, with the findings that refuse the configuration.
-fn json_of(explanation: &Explanation, loaded: &Loaded, not_in_force: Option<&str>) -> serde_json::Value {
+pub(super) fn json_of(explanation: &Explanation, loaded: &Loaded, not_in_force: Option<&str>) -> serde_json::Value {
     let mut shown = json!(explanation);
     let findings = loaded.warnings.to_json();
     let shown_findings = loaded.warnings.iter().zip(findings.as_array().into_iter().flatten());
@@ -140,15 +157,26 @@ fn json_of(explanation: &Explanation, loaded: &Loaded, not_in_force: Option<&str
     shown
 }
 
-enum Input {
+pub(super) enum Input {
     Token(String),
     Claims(ClaimSet),
 }
 
-fn explain(
-    args: &ExplainArgs,
+/// What is asked about a token or claims.
+pub(super) struct Question<'a> {
+    /// The issuer entry of the claims.
+    pub(super) entry: Option<&'a str>,
+    pub(super) audience: Vec<String>,
+    pub(super) resource: &'a [String],
+    pub(super) scope: Option<&'a str>,
+    /// The time of the decision.
+    pub(super) at: Option<UnixTime>,
+}
+
+pub(super) fn explain(
     compiled: &Compiled,
     input: &Input,
+    question: &Question<'_>,
     taken: Option<&TakenClaim>,
 ) -> Result<Result<Explanation, ExplainError>, StartError> {
     let system = SystemClock::new();
@@ -156,23 +184,22 @@ fn explain(
         Input::Claims(claims) => claims.get("iat").and_then(Json::as_i64).map(UnixTime::from_secs),
         Input::Token(_) => None,
     };
-    let clock: Arc<dyn Clock> = match args.at.or(issued) {
+    let clock: Arc<dyn Clock> = match question.at.or(issued) {
         Some(wall) => Arc::new(ClockAt { wall, system }),
         None => Arc::new(system),
     };
-    let snapshot = snapshot(compiled, issuer_cache(compiled, Arc::clone(&clock), None)?);
-    let audience: Vec<String> = args.request.audiences().map(str::to_owned).collect();
+    let snapshot = snapshot(compiled, issuer_cache(compiled, Arc::clone(&clock))?, None);
     let asked = RequestedNames {
-        audience: &audience,
-        resource: &args.request.resource,
-        scope: args.request.scope.as_deref(),
+        audience: &question.audience,
+        resource: question.resource,
+        scope: question.scope,
         client_id: None,
         client_is_account: false,
         lifetime: None,
     };
     let presented = match input {
         Input::Token(token) => Presented::Token(unfiled(token)),
-        Input::Claims(claims) => Presented::Claims { claims: claims.clone(), entry: args.issuer.as_deref() },
+        Input::Claims(claims) => Presented::Claims { claims: claims.clone(), entry: question.entry },
     };
     Ok(crate::serve::runtime()?.block_on(sts_service::explain(&snapshot, &*clock, presented, &asked, taken)))
 }
@@ -198,7 +225,7 @@ fn earlier_use(told: sts_api::EarlierUse) -> EarlierUse {
     EarlierUse { at_millis: told.at_millis, request_id: told.request_id }
 }
 
-fn text(explanation: &Explanation, not_in_force: Option<&str>) -> String {
+pub(super) fn text(explanation: &Explanation, not_in_force: Option<&str>) -> String {
     let mut text = not_in_force.map_or_else(|| explanation.summary.clone(), |note| first_line(explanation, note));
     if let Some(entry) = &explanation.issuer_entry {
         text.push_str(&format!("\n\nissuer entry: {entry}"));
@@ -212,6 +239,9 @@ fn text(explanation: &Explanation, not_in_force: Option<&str>) -> String {
             if grant.scope.is_empty() { "(none)" } else { &grant.scope },
             grant.expires_in
         ));
+        for given in &grant.given_teams {
+            text.push_str(&format!("\nteam {}: {}", given.team, given.source));
+        }
     }
     if let Some(decision) = &explanation.decision {
         text.push_str("\n\n");

@@ -75,7 +75,7 @@ fn get<K: Kind>(mut args: GetArgs) -> ExitCode {
     args.server.json = output == Output::Json;
     match args.name.take() {
         Some(name) => {
-            let show = ShowObject::<K>::new(name, None);
+            let show = ShowObject::<K>::new(name, None).with_last_use(true);
             admin_commands::run(&args.server, show, |object| shown(output, std::slice::from_ref(object)))
         }
         None => {
@@ -96,10 +96,12 @@ fn all<K: Kind>(session: &mut Session<'_>, args: &GetArgs) -> Result<Done<Object
         source: args.source,
         enabled: args.enabled,
         team: args.team.clone(),
+        account: None,
         issuer: args.issuer.clone(),
         q: args.query.clone(),
         after: None,
         limit: Some(PAGE),
+        last_use: Some(true),
     };
     let mut all = ObjectPage::default();
     loop {
@@ -129,6 +131,9 @@ fn yaml(objects: &[Object]) -> String {
     let mut text = object_text(
         in_force.iter().map(|object| (object.kind, object.name.as_str(), &object.spec, Some(origin(object)))),
     );
+    for object in objects {
+        text.push_str(&uses(object));
+    }
     for object in out {
         text.push_str(&format!("# not in force: {}/{} ({})\n", object.kind.name(), object.name, origin(object)));
     }
@@ -138,10 +143,22 @@ fn yaml(objects: &[Object]) -> String {
     text.trim_end().to_owned()
 }
 
+/// The last uses of an account, as comments.
+fn uses(object: &Object) -> String {
+    let Some(last) = &object.last_use else { return String::new() };
+    let account = object.name.escape_debug();
+    let Some(at) = last.at else { return format!("# last used: {account} never, as far as is known\n") };
+    let mut text = format!("# last used: {account} {}\n", rfc3339(at));
+    for (identity, at) in &last.identities {
+        text.push_str(&format!("# last used: {account}, identity {} {}\n", identity.escape_debug(), rfc3339(*at)));
+    }
+    text
+}
+
 /// Where an object is declared, in words.
 fn origin(object: &Object) -> String {
     match object.source {
-        ObjectSource::File => match &object.file {
+        ObjectSource::File => match object.place() {
             Some(file) => format!("from a file of the server: {}", file.escape_debug()),
             None => "from a file of the server".to_owned(),
         },
@@ -164,9 +181,10 @@ type Columns = (&'static [&'static str], fn(&Object) -> Vec<String>);
 fn rows(objects: &[Object]) -> String {
     let kind = objects.first().map(|object| object.kind);
     let (titles, cells): Columns = match kind {
-        Some(ObjectKind::ServiceAccount) => {
-            (&["NAME", "DISPLAY NAME", "ENABLED", "TEAMS", "IDENTITIES", "SOURCE", "CHANGED", "BY"], account)
-        }
+        Some(ObjectKind::ServiceAccount) => (
+            &["NAME", "DISPLAY NAME", "ENABLED", "TEAMS", "IDENTITIES", "LAST USED", "SOURCE", "CHANGED", "BY"],
+            account,
+        ),
         Some(ObjectKind::Issuer) => (&["NAME", "ISSUER", "ENABLED", "SOURCE", "CHANGED", "BY"], issuer),
         Some(ObjectKind::Api) => (&["NAME", "AUDIENCE", "SCOPES", "SOURCE", "CHANGED", "BY"], api),
         Some(ObjectKind::Team) | None => (&["NAME", "DISPLAY NAME", "GRANTS", "SOURCE", "CHANGED", "BY"], team),
@@ -183,6 +201,7 @@ fn account(object: &Object) -> Vec<String> {
         enabled.to_owned(),
         words(object, "teams"),
         identities.to_string(),
+        or_dash(object.last_use.as_ref().and_then(|last| last.at).map(rfc3339)),
     ]
 }
 
@@ -219,7 +238,7 @@ fn words(object: &Object, key: &str) -> String {
 
 fn provenance(object: &Object) -> Vec<String> {
     let source = match (object.source, object.not_in_force) {
-        (ObjectSource::File, _) => or_dash(object.file.as_ref()),
+        (ObjectSource::File, _) => or_dash(object.place()),
         (source, None) => source.to_string(),
         (source, Some(state)) => format!("{source} ({state}, not in force)"),
     };
@@ -241,12 +260,14 @@ mod tests {
             spec: serde_json::from_value(spec).unwrap(),
             source,
             file: (source == ObjectSource::File).then(|| "accounts/octo.yaml".to_owned()),
+            line: (source == ObjectSource::File).then_some(12),
             revision: (source == ObjectSource::Managed).then_some(7),
             created_at: None,
             created_by: None,
             updated_at: (source == ObjectSource::Managed).then(|| UnixTime::from_secs(0)),
             updated_by: (source == ObjectSource::Managed).then(|| "admin token".to_owned()),
             not_in_force,
+            last_use: None,
             findings: Vec::new(),
         }
     }

@@ -2,13 +2,14 @@
 
 use std::process::ExitCode;
 
-use clap::Subcommand;
-use sts_api::{KeyPhase, SigningKey, SigningKeys};
+use clap::{Args, Subcommand};
+use sts_api::{KeyPhase, SigningKey, SigningKeys, WithdrawnKey};
 
 use super::admin_commands::{self, ServerArgs};
 use super::explain::rfc3339;
 use super::table::{moment, table};
-use crate::admin::{ListKeys, RotateKeys};
+use super::tokens::covered;
+use crate::admin::{ListKeys, RotateKeys, WithdrawKey};
 
 #[derive(Subcommand)]
 pub(super) enum KeysCommand {
@@ -16,12 +17,32 @@ pub(super) enum KeysCommand {
     List(ServerArgs),
     /// Make the next keys now; they sign once verifiers have had time to fetch them
     Rotate(ServerArgs),
+    /// Destroy a key that was stolen, and end the tokens that it signed
+    Withdraw(WithdrawArgs),
 }
 
-pub(super) fn run(command: &KeysCommand) -> ExitCode {
+#[derive(Args)]
+pub(super) struct WithdrawArgs {
+    /// The key's kid
+    #[arg(allow_hyphen_values = true)]
+    kid: String,
+    /// Reason to record with the revocation of its tokens
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Count the tokens that would end, and withdraw nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+pub(super) fn run(command: KeysCommand) -> ExitCode {
     match command {
-        KeysCommand::List(server) => admin_commands::run(server, ListKeys, |answer| list(&answer.keys)),
-        KeysCommand::Rotate(server) => admin_commands::run(server, RotateKeys, rotated),
+        KeysCommand::List(server) => admin_commands::run(&server, ListKeys, |answer| list(&answer.keys)),
+        KeysCommand::Rotate(server) => admin_commands::run(&server, RotateKeys, rotated),
+        KeysCommand::Withdraw(WithdrawArgs { kid, reason, dry_run, server }) => {
+            admin_commands::run(&server, WithdrawKey { kid, reason, dry_run }, withdrawn)
+        }
     }
 }
 
@@ -57,5 +78,25 @@ fn rotated(answer: &SigningKeys) -> String {
     if made.is_empty() {
         lines.insert(0, "nothing was changed".to_owned());
     }
+    format!("{}\n\n{}", lines.join("\n"), list(&answer.keys))
+}
+
+/// The result of a withdrawal.
+fn withdrawn(answer: &WithdrawnKey) -> String {
+    let (kid, ended) = (&answer.withdrawn, covered(answer.coverage));
+    if answer.dry_run {
+        return format!("would withdraw the key {kid} and end {ended}; nothing was done (dry run)");
+    }
+    let mut lines = vec![format!(
+        "withdrew the key {kid} and ended {ended}; other servers drop the key within a minute, and offline verifiers \
+         when they fetch our keys again, within five"
+    )];
+    if !answer.recorded {
+        lines.push("the store did not answer: no revocation rule was written, so other servers take its tokens until they drop the key".to_owned());
+    }
+    if let Some(why) = &answer.not_destroyed {
+        lines.push(format!("it may still be on its device: {why}; destroy the key with the label {kid} there"));
+    }
+    lines.extend(answer.made.iter().map(|made| format!("made the key {made}; it signs now")));
     format!("{}\n\n{}", lines.join("\n"), list(&answer.keys))
 }

@@ -3,18 +3,27 @@
 mod admin_commands;
 mod api_keys;
 mod apply;
+mod audit;
+mod audit_tail;
+mod audit_verify;
 mod check;
 mod client;
 mod compare;
+mod completions;
+mod console;
 mod delete;
 mod denials;
+mod doctor;
 mod enable;
-mod exchange;
 mod explain;
+mod explain_audit;
 mod findings;
 mod get;
+mod healthcheck;
+mod init;
 mod issuers;
 mod keys;
+mod man;
 mod object_kind;
 mod schema;
 mod store;
@@ -25,7 +34,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use sts_store::Ledger;
 
 use crate::terminal::{complain, fail};
@@ -33,7 +42,7 @@ use crate::{dev, serve};
 
 /// A security token service: a platform's ID token in, a short-lived signed access token out.
 #[derive(Parser)]
-#[command(name = "sts", version, arg_required_else_help = true)]
+#[command(name = "sts", arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -43,22 +52,34 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(ConfigArgs),
+    /// Exit with 0 if the server is ready: the health check of a container
+    Healthcheck(healthcheck::HealthcheckArgs),
     /// Run a server and a local issuer, show one exchange step by step, and serve until Ctrl-C;
     /// needs no configuration
     Dev(dev::DevArgs),
+    /// Write a configuration to start from: asks where the workload runs and what it may do
+    Init(init::InitArgs),
     /// Check a configuration: errors, lints, policy tests
     Check(check::CheckArgs),
+    /// Look at everything that a server needs from outside, and say how to cure what is wrong
+    Doctor(doctor::DoctorArgs),
     /// Explain why a token is granted or refused
     Explain(explain::ExplainArgs),
     /// Exchange the platform's ID token for an access token, and print it
-    #[command(after_help = exchange::FINDING_THE_TOKEN)]
-    Exchange(exchange::ExchangeArgs),
-    /// List or rotate our signing keys
+    #[command(after_help = sts_client::FINDING_THE_TOKEN)]
+    Exchange(sts_client::ExchangeArgs),
+    /// Run a command with an access token that is kept fresh, and revoke it at the end
+    #[command(after_help = sts_client::FINDING_THE_TOKEN)]
+    Exec(sts_client::ExecArgs),
+    /// List, rotate or withdraw our signing keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// List the refused requests of the last 24 hours, or show why one was refused
     #[command(subcommand)]
     Denials(denials::DenialsCommand),
+    /// Verify audit files, or list the last audit events
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
     /// List, show or revoke minted tokens
     #[command(subcommand)]
     Tokens(tokens::TokensCommand),
@@ -78,11 +99,18 @@ enum Command {
     /// Show the issuer entries and their keys, or fetch the keys again
     #[command(subcommand)]
     Issuers(issuers::IssuersCommand),
-    /// Accept the store after it was emptied or restored
+    /// Back up the store, or accept it after it was emptied or restored
     #[command(subcommand)]
     Store(store::StoreCommand),
+    /// Open the web console
+    #[command(subcommand)]
+    Console(console::ConsoleCommand),
     /// Print the JSON Schema of the configuration, or another document
     Schema(schema::SchemaArgs),
+    /// Print a script that completes commands in a shell
+    Completions(completions::CompletionsArgs),
+    /// Write the manual pages into a folder
+    Man(man::ManArgs),
 }
 
 #[derive(Args)]
@@ -123,12 +151,21 @@ pub fn serve_on(config: &Path, ledger: Arc<dyn Ledger>) -> ExitCode {
     exit_of_start(serve::run(config, Some(ledger)))
 }
 
-/// Runs the command line.
+/// The command line's description of itself.
+fn command(commit: Option<&str>) -> clap::Command {
+    let version = env!("CARGO_PKG_VERSION");
+    let version = commit.map_or_else(|| version.to_owned(), |commit| format!("{version} ({commit})"));
+    Cli::command().version(version)
+}
+
+/// Runs the command line. `commit` is the one that the binary is built from, for `--version`.
 #[must_use]
-pub fn run() -> ExitCode {
+pub fn run(commit: Option<&'static str>) -> ExitCode {
+    crate::build::set_commit(commit);
     // All TLS connections in this process use this provider.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let cli = match Cli::try_parse() {
+    let parsed = command(commit).try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             usage_error(&error);
@@ -137,15 +174,23 @@ pub fn run() -> ExitCode {
     };
     match cli.command {
         Command::Serve(ConfigArgs { config }) => exit_of_start(serve::run(&config, None)),
+        Command::Healthcheck(args) => healthcheck::run(&args),
         Command::Dev(args) => dev::run(&args),
+        Command::Init(args) => init::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Explain(args) => explain::run(&args),
-        Command::Exchange(args) => exchange::run(&args),
+        Command::Exchange(args) => sts_client::exchange(&args, &sts_client::Environment::of_process()),
+        Command::Exec(args) => sts_client::exec(&args, &sts_client::Environment::of_process()),
         Command::Schema(args) => schema::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args, commit),
         Command::Denials(command) => denials::run(command),
+        Command::Audit(command) => audit::run(command),
         Command::Tokens(command) => tokens::run(command),
-        Command::Keys(command) => keys::run(&command),
+        Command::Keys(command) => keys::run(command),
         Command::Store(command) => store::run(&command),
+        Command::Console(command) => console::run(&command),
         Command::Issuers(command) => issuers::run(command),
         Command::Apply(args) => apply::run(&args),
         Command::Get(args) => get::run(args),

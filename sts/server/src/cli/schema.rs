@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use sts_service::GrantType;
 
 use crate::http::HttpReason;
 use crate::openapi;
@@ -10,7 +11,7 @@ use crate::terminal::say;
 
 #[derive(Args)]
 pub(super) struct SchemaArgs {
-    /// Print the schema of the decision event instead
+    /// Print the schema of the lines of the audit trail instead
     #[arg(long)]
     event: bool,
     /// Print the OpenAPI document of both listeners instead
@@ -22,7 +23,8 @@ pub(super) fn run(args: &SchemaArgs) -> ExitCode {
     let schema = match args {
         SchemaArgs { openapi: true, .. } => openapi::document(),
         SchemaArgs { event: true, .. } => {
-            sts_service::event_schema(&HttpReason::all().map(HttpReason::name).collect::<Vec<_>>())
+            let reasons: Vec<&str> = HttpReason::all().map(HttpReason::name).collect();
+            sts_audit::event_schema(&reasons, &GrantType::ALL.map(GrantType::name))
         }
         _ => sts_config::json_schema(),
     };

@@ -1,6 +1,6 @@
 //! Tables for people.
 
-use sts_types::UnixTime;
+use sts_types::{UnixTime, one_line};
 
 use super::explain::rfc3339;
 
@@ -10,7 +10,8 @@ pub(super) fn table(titles: &[&str], rows: Vec<Vec<String>>, none: &str) -> Stri
         return none.to_owned();
     }
     let mut lines: Vec<Vec<String>> = vec![titles.iter().map(|title| (*title).to_owned()).collect()];
-    lines.extend(rows);
+    // A cell that began another line would look like a row.
+    lines.extend(rows.into_iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()));
     let widths: Vec<usize> = (0..titles.len())
         .map(|column| {
             lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)

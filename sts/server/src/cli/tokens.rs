@@ -320,7 +320,7 @@ fn revoked(answer: &Revoked) -> String {
 }
 
 /// The number of tokens in words.
-fn covered(coverage: Coverage) -> String {
+pub(super) fn covered(coverage: Coverage) -> String {
     match coverage.covered {
         None => "an unknown number of tokens (the store stopped answering before they were counted)".to_owned(),
         Some(0) if coverage.at_least => {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jwks_cache::{EntryError, EntrySpec, Environment, JwksCache, KeySource, Specs};
-use sts_config::{AbsentSecrets, KeyOrigins, KeysSpec, Report, Severity};
+use sts_config::{AbsentSecrets, ConsoleProvider, KeyOrigins, KeysSpec, Report, Severity};
 use sts_jose::KeySet;
 use sts_token::TrustSpec;
 use sts_types::{CheckCode, Clock, Entropy, EntryName};
@@ -46,6 +46,16 @@ pub(super) fn check(
     }
 }
 
+/// Reports what is wrong with the way to the console's OpenID provider.
+pub(super) fn check_console(console: &ConsoleProvider, report: &mut Report) {
+    let origin = console.rules.issuer.origin;
+    for error in refused_by_cache(vec![console.keys.clone()].into()) {
+        if !report.has_finding_at(origin) {
+            report.add(error.code, Severity::Error, origin, format!("`console`: {}", error.message), Some(error.help));
+        }
+    }
+}
+
 /// What the key cache says of the specs.
 fn refused_by_cache(specs: Specs) -> Vec<EntryError> {
     let environment = Environment {
@@ -55,6 +65,7 @@ fn refused_by_cache(specs: Specs) -> Vec<EntryError> {
         resolver: None,
         user_agent: String::new(),
         ignored_proxies: Vec::new(),
+        observer: None,
     };
     JwksCache::new(specs, environment).err().unwrap_or_default()
 }

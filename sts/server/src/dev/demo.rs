@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
+use sts_audit::Trail;
 use sts_jose::{CompactJws, KeySet};
 use sts_policy::RequestedNames;
 use sts_service::{Presented, Service};
@@ -14,7 +15,7 @@ use sts_types::rfc::{self, parameter};
 
 use super::files::Files;
 use super::issuer::{LocalIssuer, REQUEST_TOKEN};
-use crate::telemetry::EventLog;
+use crate::audit;
 use crate::terminal::say;
 
 /// The demo's server, files and URLs.
@@ -25,7 +26,7 @@ pub(super) struct Demo {
     secret: String,
     request_urls: RequestUrls,
     service: Arc<Service>,
-    events: Arc<EventLog>,
+    audit: Arc<Trail>,
 }
 
 /// The local issuer's URLs for an ID token of each platform.
@@ -44,7 +45,7 @@ impl Demo {
         files: &Files,
         issuer: &LocalIssuer,
         service: Arc<Service>,
-        events: Arc<EventLog>,
+        audit: Arc<Trail>,
     ) -> Self {
         Self {
             server: format!("http://{server}"),
@@ -57,13 +58,13 @@ impl Demo {
                 kubernetes: issuer.request_url("kubernetes"),
             },
             service,
-            events,
+            audit,
         }
     }
 
     /// Shows every step. Fails with the first one that gives a wrong result.
     pub(super) async fn show(&self) -> Step<()> {
-        let client = reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())?;
+        let client = client()?;
         say(&format!(
             "sts dev: a server at {}, configured by\n  {}\n  {}",
             self.server,
@@ -107,8 +108,35 @@ impl Demo {
         Ok(())
     }
 
+    /// Sends requests of jobs and pods that are granted, and some that are refused, so that the console
+    /// has something to show.
+    pub(super) async fn send_samples(&self) -> Step<()> {
+        let client = client()?;
+        let RequestUrls { github, gitlab, kubernetes } = &self.request_urls;
+        for (url, members, account) in [
+            (github, "", "octo-deploy"),
+            (gitlab, "", "octo-deploy"),
+            (kubernetes, "", "octo-pod"),
+            (github, "&event_name=pull_request", "octo-deploy"),
+            (github, "&ref=refs/heads/feature", "octo-deploy"),
+            (github, "&repository_id=75&repository=octo-org/fork", "octo-deploy"),
+            (kubernetes, "", "octo-deploy"),
+        ] {
+            let id_token = self.id_token_from(&client, &format!("{url}{members}")).await?;
+            // A refusal is as good as a token here.
+            self.post(&client, "/token", &exchange_form(&id_token, account)).await?;
+        }
+        self.service.told_of_exchanges().await;
+        audit::flush(&self.audit);
+        Ok(())
+    }
+
     async fn id_token(&self, client: &reqwest::Client) -> Step<String> {
-        let url = format!("{}&audience={}", self.request_urls.github, self.server);
+        self.id_token_from(client, &self.request_urls.github).await
+    }
+
+    async fn id_token_from(&self, client: &reqwest::Client, url: &str) -> Step<String> {
+        let url = format!("{url}&audience={}", self.server);
         let answer = client.get(url).bearer_auth(REQUEST_TOKEN).send().await.map_err(|error| error.to_string())?;
         let answer: Value = answer.json().await.map_err(|error| error.to_string())?;
         answer
@@ -130,16 +158,10 @@ impl Demo {
     }
 
     async fn exchange(&self, client: &reqwest::Client, id_token: &str) -> Step<Value> {
-        let form = [
-            (parameter::GRANT_TYPE, rfc::GRANT_TOKEN_EXCHANGE),
-            (parameter::SUBJECT_TOKEN_TYPE, rfc::TOKEN_TYPE_ID_TOKEN),
-            (parameter::SUBJECT_TOKEN, id_token),
-            (parameter::AUDIENCE, "octo-deploy"),
-        ];
-        let response = self.post(client, "/token", &form).await?;
+        let response = self.post(client, "/token", &exchange_form(id_token, "octo-deploy")).await?;
         // The event comes after the answer. Wait for it, to show it first.
         self.service.told_of_exchanges().await;
-        self.events.flush();
+        audit::flush(&self.audit);
         let status = response.status();
         let answer: Value = response.json().await.map_err(|error| error.to_string())?;
         if !status.is_success() {
@@ -183,10 +205,19 @@ impl Demo {
         client.post(format!("{}{path}", self.server)).form(form).send().await.map_err(|error| error.to_string())
     }
 
+    /// A link into the console, as more lines of that shell script.
+    pub(super) fn console(&self, link: &str) -> String {
+        let (sts, config) = (own_path(), self.config.display());
+        format!(
+            "\n# The console has these accounts and requests. The link opens it once, within a minute.\n#   {link}\n\
+             # Another link:\n{sts} console link --config {config}"
+        )
+    }
+
     /// The same steps as shell commands, for each platform, and a refusal with its explanation.
     pub(super) fn by_hand(&self) -> String {
         let Self { server, request_urls: RequestUrls { github, gitlab, kubernetes }, secret, config, .. } = self;
-        let sts = std::env::current_exe().map_or_else(|_| "sts".to_owned(), |path| path.display().to_string());
+        let sts = own_path();
         let (grant, id_token) = (rfc::GRANT_TOKEN_EXCHANGE, rfc::TOKEN_TYPE_ID_TOKEN);
         let config = config.display();
         let exchange = format!(
@@ -235,6 +266,24 @@ STS_ID_TOKEN="$ID_TOKEN" {sts} exchange --url {server} --account octo-deploy
 STS_ID_TOKEN="$ID_TOKEN" {sts} exchange --url {server} --account octo-pod"#
         )
     }
+}
+
+fn client() -> Step<reqwest::Client> {
+    reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())
+}
+
+fn exchange_form<'a>(id_token: &'a str, account: &'a str) -> [(&'static str, &'a str); 4] {
+    [
+        (parameter::GRANT_TYPE, rfc::GRANT_TOKEN_EXCHANGE),
+        (parameter::SUBJECT_TOKEN_TYPE, rfc::TOKEN_TYPE_ID_TOKEN),
+        (parameter::SUBJECT_TOKEN, id_token),
+        (parameter::AUDIENCE, account),
+    ]
+}
+
+/// The command that runs, as a shell can repeat it.
+fn own_path() -> String {
+    std::env::current_exe().map_or_else(|_| "sts".to_owned(), |path| path.display().to_string())
 }
 
 fn heading(number: u8, text: &str) {

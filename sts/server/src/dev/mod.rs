@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use sts_console::Sessions;
 use sts_types::Clock;
 use tokio::sync::oneshot;
 
@@ -62,10 +63,12 @@ fn run_dev(args: &DevArgs) -> Result<Result<(), String>, StartError> {
         let files = Files::write(directory.path(), addresses, issuer.address())?;
         let loaded = load(&files.config, clock.now()).map_err(StartError::Configuration)?;
         let log = telemetry::install(loaded.compiled.settings.log);
-        let running = serve::start_on(files.config.clone(), loaded, clock, None, &log, public, admin).await?;
+        let sockets = serve::Sockets { public, admin, metrics: None };
+        let running = serve::start_on(files.config.clone(), loaded, clock, None, &log, sockets).await?;
 
         let service = Arc::clone(&running.engine.state.service);
-        let demo = Demo::new(running.public, &files, &issuer, service, Arc::clone(&running.events));
+        let (sessions, admin) = (running.engine.state.sessions.clone(), running.admin);
+        let demo = Demo::new(running.public, &files, &issuer, service, Arc::clone(&running.engine.state.audit));
         let (stop, stop_requested) = oneshot::channel::<()>();
         let shutdown = async move {
             let _ = stop_requested.await;
@@ -73,7 +76,13 @@ fn run_dev(args: &DevArgs) -> Result<Result<(), String>, StartError> {
         let serving = tokio::spawn(running.until(shutdown, std::future::pending()));
         let outcome = demo.show().await;
         if outcome.is_ok() && !args.once {
+            if let Err(error) = demo.send_samples().await {
+                complain(&format!("warning: the console has few requests to show: {error}"));
+            }
             say(&demo.by_hand());
+            if let Some(sessions) = sessions {
+                show_console(&demo, &sessions, admin).await;
+            }
             say("\nServing until Ctrl-C. A changed file is loaded at once.");
             serve::Termination::listen()?.received().await;
         }
@@ -82,6 +91,14 @@ fn run_dev(args: &DevArgs) -> Result<Result<(), String>, StartError> {
         issuer.stop().await;
         Ok(outcome)
     })
+}
+
+/// Prints a link into the console.
+async fn show_console(demo: &Demo, sessions: &Sessions, admin: SocketAddr) {
+    match sessions.create_link().await {
+        Ok(link) => say(&demo.console(&format!("http://{admin}{}", link.path))),
+        Err(error) => complain(&format!("warning: there is no link into the console: {error}")),
+    }
 }
 
 fn bind_public(args: &DevArgs) -> Result<ListenerSpec, BindError> {

@@ -11,7 +11,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use sts_service::{Reason, RefusedError};
 
 use super::endpoint::{HttpEndpoint, register};
-use super::{Draining, Failure};
+use super::{Draining, Failure, Proxies, console};
 use crate::admin::{self, health};
 use crate::admin_token::AdminToken;
 use crate::app_state::AppState;
@@ -25,17 +25,31 @@ pub(crate) struct AdminState {
     pub(crate) hosts: Vec<String>,
     /// Whether the listener speaks TLS.
     pub(crate) is_tls: bool,
+    /// The proxies in front of the listener.
+    pub(crate) proxies: Proxies,
     pub(crate) draining: Draining,
 }
 
+impl AdminState {
+    /// Scheme, host and port that the caller used. The host was checked before.
+    pub(crate) fn origin(&self, request: &HttpRequest) -> String {
+        let is_tls = self.is_tls || self.proxies.ended_tls(request);
+        let scheme = if is_tls { "https" } else { "http" };
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        format!("{scheme}://{host}")
+    }
+}
+
+const METRICS: HttpEndpoint = HttpEndpoint {
+    paths: &["/metrics"],
+    method: "GET",
+    documentation: Some(openapi::admin::metrics),
+    handle: |route| route.to(metrics_text),
+};
+
 /// What the admin listener tells without a token. Operations stand in the files of their resources.
 pub(crate) const OPEN_ENDPOINTS: &[HttpEndpoint] = &[
-    HttpEndpoint {
-        paths: &["/metrics"],
-        method: "GET",
-        documentation: Some(openapi::admin::metrics),
-        handle: |route| route.to(metrics_text),
-    },
+    METRICS,
     HttpEndpoint { paths: &["/readyz"], method: "GET", documentation: None, handle: |route| route.to(ready) },
     HttpEndpoint { paths: &["/healthz"], method: "GET", documentation: None, handle: |route| route.to(live) },
     HttpEndpoint {
@@ -46,9 +60,15 @@ pub(crate) const OPEN_ENDPOINTS: &[HttpEndpoint] = &[
     },
 ];
 
+/// The one path of the listener for metrics.
+pub(super) fn metrics_alone(config: &mut ServiceConfig) {
+    register(&[METRICS], config);
+}
+
 /// Every path of the admin listener.
-pub(super) fn routes(config: &mut ServiceConfig) {
+pub(super) fn routes(state: &AdminState, config: &mut ServiceConfig) {
     register(OPEN_ENDPOINTS, config);
+    console::routes(state, config);
     config.service(
         web::scope("/admin").wrap(from_fn(admin::authenticate)).service(web::scope("/v1").configure(admin::routes)),
     );

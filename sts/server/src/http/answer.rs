@@ -35,7 +35,11 @@ pub(super) async fn answer(
         arrived: listener.service().clock().monotonic(),
     });
     let form = ErrorForm::of(request.path(), listener.is_admin());
-    answer_in(context, form, || listener.draining().has_begun(), request, next).await
+    let is_draining = || listener.draining().has_begun();
+    let span = listener.traces().and_then(|traces| traces.begin(request.request(), listener.base(), &context));
+    let Some(span) = span else { return answer_in(context, form, is_draining, request, next).await };
+    // In a box: without traces, the future of a request need not have room for this one.
+    span.around(Box::pin(answer_in(context, form, is_draining, request, next))).await
 }
 
 async fn answer_in(

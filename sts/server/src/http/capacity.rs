@@ -9,10 +9,14 @@ use std::path::Path;
 pub(super) struct Capacity {
     pub(super) public: usize,
     pub(super) admin: usize,
+    pub(super) metrics: usize,
 }
 
 /// The admin listener's connections, if there is room for them.
 const ADMIN_CONNECTIONS: usize = 256;
+/// Connections of the listener for the metrics alone: a scraper needs one, and it stands where others
+/// may reach it.
+const METRICS_CONNECTIONS: usize = 16;
 /// Open files besides connections: fetches of keys, the store, logs.
 const OTHER_FILES: usize = 128;
 /// Memory besides connections, in octets.
@@ -28,13 +32,16 @@ impl Capacity {
     }
 
     fn of(wanted: usize, files: Option<usize>, memory: Option<usize>) -> Self {
-        // Keep files for the store, issuer keys and the admin listener. One connection too many
+        // Keep files for the store, issuer keys and the other listeners. One connection too many
         // would take them.
-        let by_files = files.map(|limit| limit - (ADMIN_CONNECTIONS + OTHER_FILES).min(limit / 4 * 3));
+        const OTHERS: usize = ADMIN_CONNECTIONS + METRICS_CONNECTIONS;
+        let by_files = files.map(|limit| limit - (OTHERS + OTHER_FILES).min(limit / 4 * 3));
         let by_memory = memory.map(|limit| limit.saturating_sub(OTHER_MEMORY) / CONNECTION_MEMORY);
-        let admin = by_memory.map_or(ADMIN_CONNECTIONS, |all| ADMIN_CONNECTIONS.min(all / 4));
-        let public = [by_files, by_memory.map(|all| all - admin)].into_iter().flatten().fold(wanted, usize::min);
-        Self { public: public.max(1), admin: admin.max(1) }
+        let part = |most: usize, part: usize| by_memory.map_or(most, |all| most.min(all / part));
+        let (admin, metrics) = (part(ADMIN_CONNECTIONS, 4), part(METRICS_CONNECTIONS, 16));
+        let by_memory = by_memory.map(|all| all - admin - metrics);
+        let public = [by_files, by_memory].into_iter().flatten().fold(wanted, usize::min);
+        Self { public: public.max(1), admin: admin.max(1), metrics: metrics.max(1) }
     }
 }
 
@@ -72,17 +79,17 @@ mod tests {
     #[test]
     fn c151_what_is_wanted_is_cut_to_the_files_and_the_memory_that_there_are() {
         let of = |files, memory| {
-            let Capacity { public, admin } = Capacity::of(10_000, files, memory);
-            (public, admin)
+            let Capacity { public, admin, metrics } = Capacity::of(10_000, files, memory);
+            (public, admin, metrics)
         };
-        assert_eq!(of(None, None), (10_000, 256));
-        assert_eq!(of(Some(1 << 20), Some(64 << 30)), (10_000, 256));
-        assert_eq!(of(Some(1024), None), (640, 256));
-        assert_eq!(of(Some(64), None), (16, 256));
-        assert_eq!(of(None, Some(512 << 20)), (1024, 256));
-        assert_eq!(of(None, Some(64 << 20)), (64, 21));
-        assert_eq!(of(Some(64), Some(64 << 20)), (16, 21));
-        assert_eq!(of(Some(0), Some(0)), (1, 1));
+        assert_eq!(of(None, None), (10_000, 256, 16));
+        assert_eq!(of(Some(1 << 20), Some(64 << 30)), (10_000, 256, 16));
+        assert_eq!(of(Some(1024), None), (624, 256, 16));
+        assert_eq!(of(Some(64), None), (16, 256, 16));
+        assert_eq!(of(None, Some(512 << 20)), (1008, 256, 16));
+        assert_eq!(of(None, Some(64 << 20)), (59, 21, 5));
+        assert_eq!(of(Some(64), Some(64 << 20)), (16, 21, 5));
+        assert_eq!(of(Some(0), Some(0)), (1, 1, 1));
         assert_eq!(Capacity::of(5, Some(1024), Some(512 << 20)).public, 5);
     }
 

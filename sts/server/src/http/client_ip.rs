@@ -58,6 +58,13 @@ impl Proxies {
         unknown
     }
 
+    /// Whether one of our proxies says that it ended TLS in front of this plain listener.
+    pub(crate) fn ended_tls(&self, request: &HttpRequest) -> bool {
+        let is_ours = request.peer_addr().is_some_and(|peer| self.is_one(peer.ip().to_canonical()));
+        let mut lines = request.headers().get_all("x-forwarded-proto");
+        is_ours && lines.next().is_some_and(|scheme| scheme == "https") && lines.next().is_none()
+    }
+
     fn is_one(&self, address: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(address))
     }
@@ -112,6 +119,30 @@ mod tests {
         assert_eq!(source("::ffff:10.0.0.1", &["::ffff:203.0.113.9, ::ffff:10.0.0.2"]), "203.0.113.9");
         assert_eq!(source("fd00::1", &["2001:db8::1, fd00::2"]), "2001:db8::1");
         assert_eq!(source("fd00:0:0:1::1", &["2001:db8::1"]), "fd00:0:0:1::1");
+    }
+
+    #[test]
+    fn f9_only_a_proxy_of_ours_says_that_the_caller_came_over_tls() {
+        let proxies = proxies(&["10.0.0.0/8"], false);
+        let request = |peer: &str, lines: &[&'static str]| {
+            let mut request = TestRequest::get().peer_addr(SocketAddr::new(peer.parse().unwrap(), 1));
+            for line in lines {
+                request = request.append_header(("x-forwarded-proto", *line));
+            }
+            request.to_http_request()
+        };
+        for (peer, lines, is_tls) in [
+            ("10.0.0.1", &["https"][..], true),
+            ("::ffff:10.0.0.1", &["https"], true),
+            ("192.0.2.1", &["https"], false),
+            ("10.0.0.1", &["http"], false),
+            ("10.0.0.1", &["https, http"], false),
+            ("10.0.0.1", &["http", "https"], false),
+            ("10.0.0.1", &["https", "http"], false),
+            ("10.0.0.1", &[], false),
+        ] {
+            assert_eq!(proxies.ended_tls(&request(peer, lines)), is_tls, "{peer} {lines:?}");
+        }
     }
 
     #[test]

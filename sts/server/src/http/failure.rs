@@ -106,7 +106,8 @@ impl Failure {
         self.status().is_server_error()
     }
 
-    fn status(&self) -> StatusCode {
+    /// The status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
         self.status.unwrap_or(wire(self.reason).0)
     }
 

@@ -32,7 +32,8 @@ use super::capacity::Capacity;
 use super::client_ip::Source;
 use super::connection::{Connection, HEADER_DEADLINE, LINGER, NewRequestId};
 use super::{AdminState, Draining, Failure, Proxies, PublicState, admin, answer, head, public, routing};
-use crate::certificate::{self, CertificateProblem};
+use crate::certificate::{self, CertificateProblem, Validity};
+use crate::traces::Traces;
 
 /// The longest that a TLS handshake may take.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(3);
@@ -50,7 +51,7 @@ pub(crate) struct ListenerSpec {
 /// Why an address cannot be bound, or a certificate not be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BindError {
-    #[error("cannot listen on {address} (`{key}`): {error}; {}", advice(.error))]
+    #[error("cannot listen on {address} (`{key}`): {error}; {}", bind_advice(.error))]
     Address { key: &'static str, address: SocketAddr, error: io::Error },
     #[error("cannot use {} as {what}: {why}", sts_types::shown_path(path))]
     Certificate { code: CheckCode, what: &'static str, path: PathBuf, why: String },
@@ -77,7 +78,8 @@ impl BindError {
     }
 }
 
-fn advice(error: &io::Error) -> &'static str {
+/// What to do about an address that cannot be bound.
+pub(crate) fn bind_advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::AddrInUse => "another process has this port: stop it, or choose another port",
         io::ErrorKind::PermissionDenied => "ports below 1024 need the right to bind them: choose a higher port",
@@ -125,6 +127,11 @@ impl ServedCertificate {
     /// The problems that clients will have with the current certificate.
     pub(crate) fn problems(&self, now: UnixTime, host: Option<&str>) -> Vec<CertificateProblem> {
         leaf_problems(&self.in_force.load(), now, host)
+    }
+
+    /// When the current certificate is valid, if it can be read.
+    pub(crate) fn validity(&self) -> Option<Validity> {
+        self.in_force.load().cert.first().and_then(certificate::validity)
     }
 
     /// Replaces the current certificate.
@@ -179,6 +186,8 @@ fn tls_config(certificate: Arc<ServedCertificate>) -> Result<rustls::ServerConfi
 pub(crate) struct Listeners {
     pub(crate) public: Server,
     pub(crate) admin: Server,
+    /// The listener for the metrics alone, if there is one.
+    pub(crate) metrics: Option<Server>,
     pub(crate) closing: ConnectionShutdown,
 }
 
@@ -199,6 +208,7 @@ impl Listeners {
         limits: &Limits,
         admin: ListenerSpec,
         admin_state: Data<AdminState>,
+        metrics: Option<ListenerSpec>,
     ) -> Result<Self, BindError> {
         // One worker per core. With fewer, a core stays idle. More per core do not raise
         // throughput, and callers wait longer (measured: tests/benches/RESULTS.md, "By workers").
@@ -220,7 +230,12 @@ impl Listeners {
         max_concurrent_tls_connect(per_worker.max(capacity.admin));
         let (closing, closed) = watch::channel(false);
         let options = ConnectionOptions { keep_alive: limits.keep_alive, closed };
+        let metrics = metrics.map(|metrics| {
+            let listener = Listener::Metrics(admin_state.clone());
+            server(metrics, listener, 1, capacity.metrics, options.clone())
+        });
         Ok(Self {
+            metrics: metrics.transpose()?,
             public: server(public, Listener::Public(public_state), workers, per_worker, options.clone())?,
             admin: server(admin, Listener::Admin(admin_state), 1, capacity.admin, options)?,
             closing: ConnectionShutdown(closing),
@@ -240,6 +255,7 @@ struct ConnectionOptions {
 pub(super) enum Listener {
     Public(Data<PublicState>),
     Admin(Data<AdminState>),
+    Metrics(Data<AdminState>),
 }
 
 impl Listener {
@@ -250,14 +266,23 @@ impl Listener {
     pub(super) fn draining(&self) -> &Draining {
         match self {
             Self::Public(state) => &state.draining,
-            Self::Admin(state) => &state.draining,
+            Self::Admin(state) | Self::Metrics(state) => &state.draining,
         }
     }
 
     pub(super) fn service(&self) -> &Arc<Service> {
         match self {
             Self::Public(state) => &state.service,
-            Self::Admin(state) => &state.state.service,
+            Self::Admin(state) | Self::Metrics(state) => &state.state.service,
+        }
+    }
+
+    /// Traces, if there is a collector for them.
+    pub(super) fn traces(&self) -> Option<&Arc<Traces>> {
+        match self {
+            Self::Public(state) => state.traces.as_ref(),
+            Self::Admin(state) => state.state.traces.as_ref(),
+            Self::Metrics(_) => None,
         }
     }
 
@@ -265,7 +290,7 @@ impl Listener {
     pub(super) fn base(&self) -> &str {
         match self {
             Self::Public(state) => &state.metadata.base,
-            Self::Admin(_) => "",
+            Self::Admin(_) | Self::Metrics(_) => "",
         }
     }
 
@@ -273,14 +298,17 @@ impl Listener {
     pub(super) fn source(&self, request: &HttpRequest) -> Source {
         match self {
             Self::Public(state) => state.proxies.source(request),
-            Self::Admin(_) => Proxies::default().source(request),
+            Self::Admin(state) => state.proxies.source(request),
+            // Nothing here goes by the address.
+            Self::Metrics(_) => Proxies::default().source(request),
         }
     }
 
     fn routes(&self, routes: &mut ServiceConfig) {
         match self {
             Self::Public(state) => public::routes(routes.app_data(state.clone())),
-            Self::Admin(state) => admin::routes(routes.app_data(state.clone())),
+            Self::Admin(state) => admin::routes(state, routes.app_data(state.clone())),
+            Self::Metrics(state) => admin::metrics_alone(routes.app_data(state.clone())),
         }
     }
 
@@ -290,6 +318,8 @@ impl Listener {
         match self {
             Self::Public(state) => public::admit(request, state),
             Self::Admin(state) => admin::check_host(request.request(), &state.hosts),
+            // Scrapers use whatever name they find it by, and there is nothing to change.
+            Self::Metrics(_) => Ok(()),
         }
     }
 

@@ -52,8 +52,9 @@ fn describe(issuer: &Issuer, algorithms: &[Algorithm], has_api_keys: bool) -> Va
     json!({
         "issuer": issuer,
         // Required by RFC 8414 and OpenID Connect Discovery, and must not be empty. There is no
-        // authorization endpoint, hence `none`.
-        "response_types_supported": ["none"],
+        // authorization endpoint that a response type could be asked of. Clouds that federate with an
+        // issuer demand `id_token` (AWS IAM), and every platform's issuer has it for that reason.
+        "response_types_supported": ["id_token"],
         "token_endpoint": at("/token"),
         "token_endpoint_auth_methods_supported": methods,
         // RFC 8414 section 2 requires it beside `private_key_jwt`. An assertion is the ID token of a
@@ -64,6 +65,8 @@ fn describe(issuer: &Issuer, algorithms: &[Algorithm], has_api_keys: bool) -> Va
         "jwks_uri": at("/.well-known/jwks.json"),
         "id_token_signing_alg_values_supported": names,
         "subject_types_supported": ["public"],
+        // AWS IAM demands it. These are in every token of ours.
+        "claims_supported": ["iss", "sub", "aud", "exp", "iat", "jti", "client_id"],
         "revocation_endpoint": at("/revoke"),
         "revocation_endpoint_auth_methods_supported": ["none", "client_secret_basic"],
         "introspection_endpoint": at("/introspect"),

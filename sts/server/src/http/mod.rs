@@ -9,6 +9,7 @@ mod body;
 mod capacity;
 mod client_ip;
 mod connection;
+mod console;
 mod context;
 mod credentials;
 mod draining;
@@ -34,14 +35,16 @@ pub(crate) use draining::Draining;
 #[cfg(test)]
 pub(crate) use endpoint::register;
 pub(crate) use endpoint::{HttpEndpoint, method};
-pub(crate) use failure::{BEARER, Failure};
+pub(crate) use failure::{BEARER, ErrorForm, Failure};
 pub(crate) use failure_limit::FailureLimit;
 pub(crate) use form::{Media, media};
-pub(crate) use listener::{BindError, ListenerSpec, Listeners, ServedCertificate, leaf_problems, read_certificate};
+pub(crate) use listener::{
+    BindError, ListenerSpec, Listeners, ServedCertificate, bind_advice, leaf_problems, read_certificate,
+};
 pub(crate) use metadata::Metadata;
 pub(crate) use public::{PUBLIC_ENDPOINTS, PublicState};
 pub(crate) use reason::HttpReason;
-pub(crate) use routing::decoded;
+pub(crate) use routing::{decoded, normalise, route_of};
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;

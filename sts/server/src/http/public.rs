@@ -9,6 +9,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
+use sts_audit::{Revocation, Trail};
 use sts_keyring::MAX_AGE;
 use sts_service::{
     Caller, Introspection, Origin, Parameters, Reason, RefusedError, STATUS_LIST_TTL, Service, Snapshot,
@@ -25,8 +26,11 @@ use super::form::{Accepts, parameters};
 use super::limit::{counted, limit_refusals};
 use super::reason::HttpReason;
 use super::{Draining, Failure, FailureLimit, Metadata, Proxies, metadata};
+use crate::audit::{self, RequestLine, ShownPath};
+use crate::metrics::Metrics;
 use crate::openapi::public as documented;
 use crate::store_health::StoreHealth;
+use crate::traces::Traces;
 
 /// The media type of a signed introspection answer (RFC 9701 section 8.2).
 const SIGNED_INTROSPECTION: &str = "application/token-introspection+jwt";
@@ -46,6 +50,9 @@ pub(crate) struct PublicState {
     pub(crate) limit: FailureLimit,
     pub(crate) draining: Draining,
     pub(crate) store: Arc<StoreHealth>,
+    pub(crate) audit: Arc<Trail>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) traces: Option<Arc<Traces>>,
 }
 
 /// Every path of the public listener.
@@ -125,6 +132,12 @@ impl PublicState {
         }
         failure
     }
+
+    /// Records a refused request.
+    fn refused(&self, request: &HttpRequest, context: &Context, failure: &Failure) {
+        let path = ShownPath::of(request, &self.service.snapshot().rules);
+        audit::refused(&self.audit, &audit::caller(context), RequestLine::new(request.method(), &path), failure);
+    }
 }
 
 /// `GET /.well-known/openid-configuration` and its alias, RFC 8414 section 3.
@@ -160,6 +173,9 @@ async fn token(
     context: Context,
     state: Data<PublicState>,
 ) -> Result<HttpResponse, Failure> {
+    if let Some(traces) = &state.traces {
+        traces.begin_exchange(&context.request_id);
+    }
     let mut pending = state.service.begin_exchange(&context);
     let mut bytes = Bytes::new();
     let parameters = read_exchange(&request, &body, &mut bytes).await;
@@ -201,14 +217,21 @@ async fn read_exchange<'b>(
 
 /// `POST /revoke`, RFC 7009 section 2. The token is the authority. Credentials are optional, but
 /// must be right if sent.
-async fn revoke(request: HttpRequest, body: RequestBody, state: Data<PublicState>) -> Result<HttpResponse, Failure> {
-    let outcome = revoke_presented(&request, &body, &state).await;
-    outcome.map_err(|failure| state.noting(failure).instead_of_minting("nothing was revoked"))
+async fn revoke(
+    request: HttpRequest,
+    body: RequestBody,
+    context: Context,
+    state: Data<PublicState>,
+) -> Result<HttpResponse, Failure> {
+    let outcome = revoke_presented(&request, &body, &context, &state).await;
+    let outcome = outcome.map_err(|failure| state.noting(failure).instead_of_minting("nothing was revoked"));
+    outcome.inspect_err(|failure| state.refused(&request, &context, failure))
 }
 
 async fn revoke_presented(
     request: &HttpRequest,
     body: &RequestBody,
+    context: &Context,
     state: &PublicState,
 ) -> Result<HttpResponse, Failure> {
     let (credentials, body) = (credentials(request)?, body.read().await?);
@@ -228,25 +251,36 @@ async fn revoke_presented(
     let parameters = parameters(request, &body, Accepts::Form)?;
     parameters.forbid_repeats(&[])?;
     refuse_body_credentials(&parameters)?;
-    let origin = state.service.revoke_presented(&snapshot, required_token(&parameters)?).await?;
-    Ok(counted(private(StatusCode::OK).finish(), origin == Origin::Foreign))
+    let done = state.service.revoke_presented(&snapshot, required_token(&parameters)?).await?;
+    if let Some(jti) = done.revoked {
+        state.metrics.revocation(false);
+        let (object, jti) = (Some(format!("tokens/{jti}")), Some(jti.to_string()));
+        state.audit.record(&audit::caller(context), Revocation { object, jti, ..Revocation::default() });
+    }
+    Ok(counted(private(StatusCode::OK).finish(), done.origin == Origin::Foreign))
 }
 
 /// `POST /introspect`, RFC 7662 section 2. The answer is signed on request (RFC 9701 section 4).
 async fn introspect(
     request: HttpRequest,
     body: RequestBody,
+    context: Context,
     state: Data<PublicState>,
 ) -> Result<HttpResponse, Failure> {
     let outcome = introspection(&request, &body, &state).await;
-    outcome.map_err(|failure| state.noting(failure).instead_of_minting("it is not known whether the token is active"))
+    state.metrics.introspection(outcome.as_ref().map(|(_, is_active)| *is_active));
+    let outcome = outcome.map(|(response, _)| response);
+    let undone = "it is not known whether the token is active";
+    let outcome = outcome.map_err(|failure| state.noting(failure).instead_of_minting(undone));
+    outcome.inspect_err(|failure| state.refused(&request, &context, failure))
 }
 
+/// The answer, and whether the token is active.
 async fn introspection(
     request: &HttpRequest,
     body: &RequestBody,
     state: &PublicState,
-) -> Result<HttpResponse, Failure> {
+) -> Result<(HttpResponse, bool), Failure> {
     let credentials = match credentials(request)? {
         Credentials::None | Credentials::PublicClient(_) => {
             return Err(Failure::challenged(
@@ -282,7 +316,7 @@ async fn introspection(
         let answer = serde_json::to_string(&introspection).map_err(|_| Reason::ServerError)?;
         private(StatusCode::OK).content_type(JSON).body(answer)
     };
-    Ok(counted(response, is_foreign))
+    Ok((counted(response, is_foreign), is_active))
 }
 
 /// Whether the caller asks for a signed answer by name, and does not prefer plain JSON (RFC 9110
@@ -330,7 +364,12 @@ fn authenticate_basic(
 ) -> Result<Caller, Failure> {
     let [sent, decoded] =
         readings.each_ref().map(|(name, secret)| state.service.authenticate_api(snapshot, name, secret));
-    sent.or(decoded).map(Caller::Api).ok_or_else(|| Failure::challenged(Reason::InvalidClient, BASIC))
+    if let Some(api) = sent.or(decoded) {
+        return Ok(Caller::Api(api));
+    }
+    // It may be a managed API, which nobody has read yet.
+    snapshot.require_objects("the managed APIs could not be read from the store yet; nothing was done")?;
+    Err(Failure::challenged(Reason::InvalidClient, BASIC))
 }
 
 /// Credentials travel in the header only. Using two methods at once is an error (RFC 6749 section
@@ -350,7 +389,7 @@ fn required_token<'a>(parameters: &'a Parameters<'_>) -> Result<&'a str, Failure
 /// `GET /readyz`: answers from the known state and waits for nothing.
 async fn ready(state: Data<PublicState>) -> HttpResponse {
     let is_store_ready = state.store.is_ready(state.service.clock().monotonic());
-    let can_answer = state.service.can_audit() && state.service.can_sign().is_ok();
+    let can_answer = state.service.can_decide() && state.service.can_sign().is_ok();
     if is_store_ready && can_answer && !state.draining.has_begun() {
         HttpResponse::Ok().finish()
     } else {

@@ -101,7 +101,7 @@ impl HttpReason {
     /// The outcome of an exchange that is refused for this reason.
     pub(crate) const fn outcome(self) -> Outcome {
         match self {
-            Self::Service(reason) => Outcome::of_refusal(reason),
+            Self::Service(reason) => sts_service::outcome_of_refusal(reason),
             _ => Outcome::Refused,
         }
     }

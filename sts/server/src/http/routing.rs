@@ -6,11 +6,11 @@
 
 use std::borrow::Cow;
 
-use actix_web::Error;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse, Url};
 use actix_web::http::{Method, Uri};
 use actix_web::middleware::Next;
+use actix_web::{Error, HttpRequest};
 
 use super::metadata;
 use super::reason::HttpReason;
@@ -38,6 +38,11 @@ pub(super) async fn normalise_request(
         Some(Err(_)) => return Ok(request.error_response(Failure::from(HttpReason::NotFound))),
     }
     next.call(request).await
+}
+
+/// The route of a request, such as `/status/{list}`, by the path that the router has.
+pub(crate) fn route_of(request: &HttpRequest) -> Option<String> {
+    request.resource_map().match_pattern(request.match_info().as_str())
 }
 
 /// `path` with repeated slashes collapsed and a trailing one dropped. Nothing is decoded.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use sts_service::{DecisionEvent, GrantType, Outcome, Phase};
+use sts_service::{DecisionEvent, GrantType, Outcome, Phase, PhaseTimes};
 use sts_types::EntryName;
 
-use super::exposition::{Exposition, Kind};
+use super::exposition::Exposition;
+use super::families;
 use super::histogram::Histogram;
 use crate::http::HttpReason;
 
@@ -55,7 +56,7 @@ impl Exchanges {
         self.by_entry.store(Arc::new(entries.map(|name| (name.clone(), results(name))).collect()));
     }
 
-    pub(super) fn count(&self, event: &DecisionEvent) {
+    pub(super) fn count(&self, event: &DecisionEvent, phases: &PhaseTimes) {
         let by_entry = self.by_entry.load();
         // One that began under an entry that was removed since has none in force.
         let entry = event.issuer_entry.as_deref().and_then(|name| by_entry.get(name));
@@ -64,19 +65,15 @@ impl Exchanges {
             results.count(event.outcome, event.reason);
         }
         for (phase, histogram) in Phase::ALL.into_iter().zip(&self.phases) {
-            if let Some(time) = event.phases.of(phase) {
+            if let Some(time) = phases.of(phase) {
                 histogram.observe(time);
             }
         }
-        self.whole.observe(event.phases.total());
+        self.whole.observe(phases.total());
     }
 
     pub(super) fn render(&self, out: &mut Exposition) {
-        out.family(
-            "sts_exchanges_total",
-            Kind::Counter,
-            "Exchanges by issuer entry (- where none in force was found), grant (- where the request names none that exists), outcome and reason (empty where granted, or abandoned by a caller that hung up).",
-        );
+        out.family(families::EXCHANGES);
         for (grant, results) in grants().zip(&self.of_no_entry) {
             results.render(NO_ENTRY, grant, out);
         }
@@ -85,11 +82,7 @@ impl Exchanges {
                 results.render(name.as_str(), grant, out);
             }
         }
-        out.family(
-            "sts_exchange_phase_duration_seconds",
-            Kind::Histogram,
-            "Time of exchanges by phase, of those that came to it; total is from arrival to decision.",
-        );
+        out.family(families::EXCHANGE_PHASES);
         for (phase, histogram) in Phase::ALL.into_iter().zip(&self.phases) {
             render_histogram(phase.name(), histogram, out);
         }

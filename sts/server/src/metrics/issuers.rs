@@ -4,39 +4,32 @@ use std::collections::BTreeMap;
 
 use jwks_cache::{EntryStatus, FamilyStatus};
 
-use super::exposition::{Exposition, Kind};
+use super::exposition::Exposition;
+use super::families;
 
 /// Of a family its members are counted, not named: tokens choose which there are.
-pub(super) fn render(entries: &[EntryStatus], families: &[FamilyStatus], out: &mut Exposition) {
+pub(super) fn render(entries: &[EntryStatus], of_families: &[FamilyStatus], out: &mut Exposition) {
     readiness(entries, out);
-    fetches(entries, families, out);
+    fetches(entries, of_families, out);
     key_sets(entries, out);
     skipped_keys(entries, out);
     reused_kids(entries, out);
-    if !families.is_empty() {
-        members(families, out);
+    if !of_families.is_empty() {
+        members(of_families, out);
     }
 }
 
 fn readiness(entries: &[EntryStatus], out: &mut Exposition) {
-    out.family(
-        "sts_issuer_ready",
-        Kind::Gauge,
-        "Whether an issuer entry has keys that may be used (1): fetched or loaded, and not past max_stale.",
-    );
+    out.family(families::ISSUER_READY);
     for entry in entries {
         out.sample(&[("issuer_entry", entry.name.as_str())], u8::from(entry.ready));
     }
 }
 
-fn fetches(entries: &[EntryStatus], families: &[FamilyStatus], out: &mut Exposition) {
-    out.family(
-        "sts_issuer_fetches_total",
-        Kind::Counter,
-        "Fetches and reads of an issuer entry's keys by outcome: replaced, unchanged, or what went wrong.",
-    );
+fn fetches(entries: &[EntryStatus], of_families: &[FamilyStatus], out: &mut Exposition) {
+    out.family(families::ISSUER_FETCHES);
     let of_entries = entries.iter().map(|entry| (entry.name.as_str(), &entry.fetches));
-    for (name, fetches) in of_entries.chain(families.iter().map(|family| (family.name.as_str(), &family.fetches))) {
+    for (name, fetches) in of_entries.chain(of_families.iter().map(|family| (family.name.as_str(), &family.fetches))) {
         let failed = fetches.failed.iter().map(|(kind, count)| (*kind, *count));
         for (outcome, count) in
             [("replaced", fetches.replaced), ("unchanged", fetches.unchanged)].into_iter().chain(failed)
@@ -47,29 +40,17 @@ fn fetches(entries: &[EntryStatus], families: &[FamilyStatus], out: &mut Exposit
 }
 
 fn key_sets(entries: &[EntryStatus], out: &mut Exposition) {
-    out.family(
-        "sts_issuer_keys_age_seconds",
-        Kind::Gauge,
-        "Time since an issuer entry's keys were fetched, or their file read; absent where they never were.",
-    );
+    out.family(families::ISSUER_KEYS_AGE);
     for entry in entries {
         if let Some(age) = entry.age {
             out.sample(&[("issuer_entry", entry.name.as_str())], age);
         }
     }
-    out.family(
-        "sts_issuer_keys_usable",
-        Kind::Gauge,
-        "Keys that tokens of an issuer entry are verified with; none past max_stale, and none that another entry holds too.",
-    );
+    out.family(families::ISSUER_KEYS_USABLE);
     for entry in entries {
         out.sample(&[("issuer_entry", entry.name.as_str())], entry.usable);
     }
-    out.family(
-        "sts_issuer_key_set_info",
-        Kind::Gauge,
-        "Always 1; hash tells one set of usable keys from another, in whatever order they are published.",
-    );
+    out.family(families::ISSUER_KEY_SET);
     for entry in entries {
         if let Some(hash) = &entry.set_hash {
             out.sample(&[("issuer_entry", entry.name.as_str()), ("hash", hash)], 1);
@@ -78,7 +59,7 @@ fn key_sets(entries: &[EntryStatus], out: &mut Exposition) {
 }
 
 fn skipped_keys(entries: &[EntryStatus], out: &mut Exposition) {
-    out.family("sts_issuer_keys_skipped", Kind::Gauge, "Keys of an issuer entry's set that are not used, by reason.");
+    out.family(families::ISSUER_KEYS_SKIPPED);
     for entry in entries {
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
         for skipped in &entry.skipped {
@@ -91,35 +72,23 @@ fn skipped_keys(entries: &[EntryStatus], out: &mut Exposition) {
 }
 
 fn reused_kids(entries: &[EntryStatus], out: &mut Exposition) {
-    out.family(
-        "sts_issuer_kids_reused_total",
-        Kind::Counter,
-        "Times that an issuer entry's set had another key under a kid that named one before.",
-    );
+    out.family(families::ISSUER_KIDS_REUSED);
     for entry in entries {
         out.sample(&[("issuer_entry", entry.name.as_str())], entry.kids_reused);
     }
 }
 
-fn members(families: &[FamilyStatus], out: &mut Exposition) {
-    out.family(
-        "sts_issuer_family_members",
-        Kind::Gauge,
-        "Members of a family of issuers that were asked for lately, by whether they have keys that may be used.",
-    );
-    for family in families {
+fn members(of_families: &[FamilyStatus], out: &mut Exposition) {
+    out.family(families::FAMILY_MEMBERS);
+    for family in of_families {
         let ready = family.members.iter().filter(|member| member.ready).count();
         let states = [("true", ready), ("false", family.members.len() - ready)];
         for (state, count) in states {
             out.sample(&[("issuer_entry", family.name.as_str()), ("ready", state)], count);
         }
     }
-    out.family(
-        "sts_issuer_family_turned_away_total",
-        Kind::Counter,
-        "Times that a new member of a family of issuers found no room.",
-    );
-    for family in families {
+    out.family(families::FAMILY_TURNED_AWAY);
+    for family in of_families {
         out.sample(&[("issuer_entry", family.name.as_str())], family.turned_away);
     }
 }

@@ -1,30 +1,20 @@
 //! Managed objects and API keys.
 
 use super::ManagedHealth;
-use super::exposition::{Exposition, Kind};
+use super::exposition::Exposition;
+use super::families;
 
 pub(super) fn render(managed: Option<&ManagedHealth>, out: &mut Exposition) {
     let Some(ManagedHealth { objects, set_aside, shadowed, is_behind, keys_to_expire }) = managed else { return };
-    for (name, help, value) in [
-        ("sts_managed_objects", "Managed objects in the store, API keys among them.", objects),
-        (
-            "sts_managed_objects_set_aside",
-            "Managed objects that are not in force, because they do not compile beside the files.",
-            set_aside,
-        ),
-        (
-            "sts_managed_objects_shadowed",
-            "Managed objects that are not in force, because a file declares an object of that name.",
-            shadowed,
-        ),
-        (
-            "sts_managed_objects_stale",
-            "Whether changes of managed objects are not in force here, because the files do not load (1).",
-            &usize::from(*is_behind),
-        ),
-        ("sts_api_keys_expiring", "API keys that expire within 14 days.", keys_to_expire),
+    let is_behind = usize::from(*is_behind);
+    for (family, value) in [
+        (families::MANAGED_OBJECTS, objects),
+        (families::MANAGED_SET_ASIDE, set_aside),
+        (families::MANAGED_SHADOWED, shadowed),
+        (families::MANAGED_STALE, &is_behind),
+        (families::API_KEYS_EXPIRING, keys_to_expire),
     ] {
-        out.family(name, Kind::Gauge, help);
+        out.family(family);
         out.sample(&[], value);
     }
 }

@@ -9,7 +9,7 @@ use utoipa::openapi::{Required, SecurityRequirement};
 
 use super::public::path_parameter;
 use super::public_models::{AnyObject, ErrorModel, ProblemModel};
-use super::responses::{answer, empty, errors, problems, string, text};
+use super::responses::{answer, empty, errors, octets, problems, string, text};
 use super::{Documented, Model, http_method};
 use crate::admin::{Body, Documentation, Route, all_routes};
 
@@ -45,6 +45,7 @@ fn operation(route: &Route) -> OperationBuilder {
         };
         let done = match model {
             Some(model) if *status != 204 => answer(description, *model),
+            None if route.file.is_some() => octets(description, route.file.unwrap_or_default()),
             _ => empty(description),
         };
         responses.response(status.to_string(), done)

@@ -23,6 +23,12 @@ pub(super) fn text(description: &str, media_type: &str) -> ResponseBuilder {
     empty(description).content(media_type, Content::new(Some(string())))
 }
 
+/// A response whose body is a file of that media type.
+pub(super) fn octets(description: &str, media_type: &str) -> ResponseBuilder {
+    // Without a schema, as OpenAPI 3.1 has it for binary content.
+    empty(description).content(media_type, Content::default())
+}
+
 /// A response without a body.
 pub(super) fn empty(description: &str) -> ResponseBuilder {
     ResponseBuilder::new().description(description).header("X-Request-Id", request_id())

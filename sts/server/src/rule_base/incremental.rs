@@ -14,6 +14,7 @@ use sts_types::CheckCode;
 
 use super::{Base, Managed, RuleBase, declared_source, log_managed, object_findings, source};
 use crate::compile::{add_new, assign_more, generation, severity_of};
+use crate::directories;
 use crate::issuer_keys::CachedKeys;
 
 /// Compiles the teams and accounts that changed, and the accounts of changed teams.
@@ -164,6 +165,8 @@ impl InstallRules for InstallPart {
             owner.state.issuers.send_replace(issuers);
             in_force.compiled.keys = specs;
         }
+        let settings = &in_force.compiled.settings;
+        owner.state.directories.reconfigure(directories::spec(settings, &rules));
         log_managed(&generation, &changed);
         in_force.compiled.generation = generation;
         in_force.compiled.rules = rules;

@@ -10,11 +10,11 @@ use sts_store::{Ledger, ObjectStore};
 use sts_types::{ApiKey, CheckCode, Clock};
 
 use super::*;
+use crate::audit::TrailOwner;
 use crate::clock::SystemClock;
 use crate::components::Components;
 use crate::metrics::Metrics;
 use crate::reload::load;
-use crate::telemetry::NoEvents;
 
 const CONFIG: &str = r#"
 issuer: https://sts.example.com
@@ -57,7 +57,7 @@ async fn replica(config: &str, other: Option<&Replica>) -> Replica {
     let loaded = load(&path, clock.now()).unwrap_or_else(|findings| panic!("{}", findings.render(false)));
     let ledger = other.map(|other| Arc::clone(&other.ledger));
     let engine =
-        Components::open(&loaded.compiled, clock, Arc::new(NoEvents), Arc::new(Metrics::default()), ledger).unwrap();
+        Components::open(&loaded.compiled, clock, TrailOwner::Nobody, Arc::new(Metrics::default()), ledger).unwrap();
     let objects = other.map(|other| Arc::clone(&other.objects)).or(engine.objects).unwrap();
     let certificates = Certificates { public: None, admin: None };
     let base = Arc::new(RuleBase::new(path, loaded, Arc::clone(&engine.state), certificates));
@@ -240,7 +240,7 @@ async fn files_win_and_kinds_that_are_not_managed_are_refused() {
     own.write(vec![team("writers", json!({ "grants": { "deploy": ["write"] } }))]).await.unwrap();
     let more = CONFIG.replace("teams: { readers", "teams: { writers: {}, readers");
     write_config(own.folder.path(), &more);
-    own.base.reload().unwrap_or_else(|refusal| panic!("{}", refusal.text()));
+    own.base.reload(sts_audit::LoadTrigger::Files).unwrap_or_else(|refusal| panic!("{}", refusal.text()));
     assert_eq!(own.managed.shadowed(), [key(ObjectKind::Teams, "writers")]);
     assert!(own.write(vec![team("writers", json!({ "display_name": "x" }))]).await.is_err());
     own.write(vec![delete(ObjectKind::Teams, "writers")]).await.unwrap();
@@ -287,7 +287,9 @@ async fn an_object_that_no_longer_compiles_refuses_a_reload_and_is_set_aside_at_
     .unwrap();
     let without = CONFIG.replace("  logs: { audience: \"https://logs.example.com\", scopes: [read] }\n", "");
     let path = write_config(own.folder.path(), &without);
-    let Err(refusal) = own.base.reload() else { panic!("a reload that takes the API away") };
+    let Err(refusal) = own.base.reload(sts_audit::LoadTrigger::Files) else {
+        panic!("a reload that takes the API away")
+    };
     assert!(refusal.text().contains("teams/loggers"), "{}", refusal.text());
     assert!(own.rules().account("logger").is_some(), "the old rules go on");
 
@@ -426,7 +428,7 @@ async fn a_reload_and_a_write_do_not_undo_each_other() {
     write_config(own.folder.path(), &more);
     {
         let _guard = own.lock.lock().await;
-        own.base.reload().unwrap_or_else(|refusal| panic!("{}", refusal.text()));
+        own.base.reload(sts_audit::LoadTrigger::Files).unwrap_or_else(|refusal| panic!("{}", refusal.text()));
     }
     assert!(own.rules().account("bot").is_some() && own.rules().account("fresh").is_some());
     own.write(vec![account("later", json!({}))]).await.unwrap();
@@ -446,7 +448,7 @@ async fn the_keys_of_a_files_account_outlive_the_object_that_it_shadows() {
     own.write(vec![account("bot", json!({}))]).await.unwrap();
     let more = CONFIG.replace("service_accounts:\n", "service_accounts:\n  bot: {}\n");
     write_config(own.folder.path(), &more);
-    own.base.reload().unwrap_or_else(|refusal| panic!("{}", refusal.text()));
+    own.base.reload(sts_audit::LoadTrigger::Files).unwrap_or_else(|refusal| panic!("{}", refusal.text()));
     let created = own.managed.create_api_key(key_of_account("bot"), &admin(), service).await.unwrap();
     let written = own.write(vec![delete(ObjectKind::ServiceAccounts, "bot")]).await.unwrap();
     assert_eq!(written.removed, [key(ObjectKind::ServiceAccounts, "bot")]);
@@ -461,7 +463,7 @@ async fn an_account_that_is_created_again_has_none_of_the_keys_of_a_files_accoun
     let created = own.managed.create_api_key(key_of_account("bot"), &admin(), service).await.unwrap();
     let others = own.managed.create_api_key(key_of_account("octo"), &admin(), service).await.unwrap();
     write_config(own.folder.path(), CONFIG);
-    own.base.reload().unwrap_or_else(|refusal| panic!("{}", refusal.text()));
+    own.base.reload(sts_audit::LoadTrigger::Files).unwrap_or_else(|refusal| panic!("{}", refusal.text()));
     own.write(vec![account("bot", json!({}))]).await.unwrap();
     assert!(service.snapshot().api_keys.find(&created.view.key.id).is_none());
     assert!(service.snapshot().api_keys.find(&others.view.key.id).is_some());
@@ -521,7 +523,10 @@ async fn a_token_is_refused_before_a_file_that_its_change_names_is_opened() {
 
 #[tokio::test]
 async fn what_cannot_be_put_in_force_is_not_written() {
-    let own = replica(&CONFIG.replace("MANAGE", "manage: { kinds: [apis] }"), None).await;
+    let config = CONFIG.replace("MANAGE", "manage: { kinds: [apis] }");
+    let own = replica(&config, None).await;
+    // The files allow a longer life meanwhile, and that cannot be kept with the signing keys.
+    write_config(own.folder.path(), &format!("{config}\ntokens: {{ max_ttl: 24h }}\n"));
     let longest_life = find(own.folder.path(), "longest-life").unwrap();
     std::fs::write(&longest_life, "not a number").unwrap();
     let api = put_if(ObjectKind::Apis, "mail", json!({ "audience": "https://mail.example" }), Expected::Any);
@@ -575,23 +580,29 @@ async fn a_change_that_comes_while_the_files_do_not_load_is_in_force_once_they_d
 }
 
 #[tokio::test]
-async fn a_server_is_not_loaded_before_what_it_read_is_in_force() {
-    let own = replica(CONFIG, None).await;
-    own.write(vec![account("bot", json!({}))]).await.unwrap();
+async fn a_server_decides_once_it_has_read_the_objects_even_if_the_files_do_not_load_just_then() {
+    let first = replica(CONFIG, None).await;
+    let own = replica(CONFIG, Some(&first)).await;
+    first.write(vec![account("bot", json!({}))]).await.unwrap();
+    let state = &own.base.state;
+    own.base.set_lacks_objects(true);
     let managed = ManagedObjects::new(ManagedParts {
         store: Arc::clone(&own.objects),
         rules: Arc::new(ServerRules(Arc::clone(&own.base))),
-        clock: own.base.state.service.shared_clock(),
+        clock: state.service.shared_clock(),
         entropy: Arc::new(sts_jose::OsEntropy),
-        recent: own.base.state.service.recent_decisions(),
+        recent: state.service.recent_decisions(),
         lock: Arc::clone(&own.lock),
     });
     let path = write_config(own.folder.path(), "nonsense");
-    managed.start().await.unwrap();
-    assert!(!managed.is_loaded());
+    managed.read_now().await.unwrap();
+    assert!(managed.is_loaded() && managed.is_behind());
+    assert!(!state.service.snapshot().lacks_objects);
+    assert!(own.accounts().contains_key("bot"), "{:?}", own.accounts());
     std::fs::write(&path, CONFIG.replace("MANAGE", "")).unwrap();
-    managed.start().await.unwrap();
+    managed.read_now().await.unwrap();
     assert!(managed.is_loaded() && !managed.is_behind());
+    assert_eq!(own.generation(), first.generation());
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! Log lines as JSON: `time`, `level`, `event`, `message`, `target` and the fields of the line. A
-//! structured field is JSON itself, not a string of JSON.
+//! structured field is JSON itself, not a string of JSON. `event` is `log` unless the line names its event.
 
 use std::fmt::{self, Write as _};
 
@@ -34,7 +34,7 @@ where
         let mut line = Map::new();
         line.insert("time".to_owned(), rfc3339_millis(&self.0).into());
         line.insert("level".to_owned(), metadata.level().as_str().into());
-        line.insert("event".to_owned(), "log".into());
+        line.insert("event".to_owned(), members.0.remove("event").unwrap_or_else(|| "log".into()));
         line.insert("target".to_owned(), metadata.target().into());
         for (name, value) in members.0 {
             line.entry(name).or_insert(value);
@@ -148,5 +148,16 @@ mod tests {
             "cause": "[not json",
         });
         assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn a_line_may_name_its_event() {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(move || writer.clone()).event_format(JsonLines::default()).finish();
+        tracing::subscriber::with_default(subscriber, || tracing::info!(event = "console_signed_in", "signed in"));
+        let line: Value = serde_json::from_slice(&written.0.lock().unwrap()).unwrap();
+        assert_eq!((&line["event"], &line["message"]), (&"console_signed_in".into(), &"signed in".into()));
     }
 }

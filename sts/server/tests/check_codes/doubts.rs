@@ -34,6 +34,7 @@ pub(super) const DOUBTS: &[(&str, &str, CheckCode)] = &[
         "      - name: late\n        issuer: staging\n        kubernetes: { namespace: prod, service_account: deployer }\n      - name: pipeline\n",
         CheckCode::ShadowedIdentity,
     ),
+    ("directory: corp, name: svc-pods@corp.example.com", "directory: people, name: svc-pods", CheckCode::UnusedLogin),
     (
         "  pods:\n",
         "  others:\n    grants: { deploy: [\"releases:read\"] }\n    identities:\n      - name: pod\n        issuer: staging\n        kubernetes: { namespace: prod, service_account: deployer }\n  pods:\n",
@@ -55,6 +56,7 @@ pub(super) fn sound(from: &str, to: &str) -> tempfile::TempDir {
         ("staging.jwks.json", key_set.to_owned()),
         ("deploy.secret", "correct horse battery".to_owned()),
         ("redis.secret", "a password of Redis".to_owned()),
+        ("corp.secret", "a password of a directory".to_owned()),
         ("gitlab.token", "glpat-token".to_owned()),
         ("tls.crt", "certificate".to_owned()),
         ("tls.key", "key".to_owned()),

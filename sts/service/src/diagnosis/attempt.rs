@@ -132,7 +132,8 @@ fn refusal(token: &TokenView<'_>, attempt: &Attempt, now: UnixTime) -> Option<Re
         return Some(RefusedError::audience(&token.snapshot.issuer));
     }
     let Ok(requested) = rules.resolve(&token.request.asked) else { return Some(Reason::RequestMalformed.into()) };
-    let facts = sts_policy::Facts { entry: &trust.entry, claims, now };
+    let memberships = &*token.snapshot.memberships;
+    let facts = sts_policy::Facts { entry: &trust.entry, claims, now, memberships };
     match rules.decide(facts, &requested) {
         sts_policy::Outcome::Granted(_) => None,
         sts_policy::Outcome::Refused(refusal) => Some(Reason::from(refusal).into()),

@@ -1,6 +1,6 @@
 //! Tokens of untrusted issuers.
 
-use sts_policy::{Diagnosis, EntryView, IssuerFault, Preset};
+use sts_policy::{Diagnosis, EntryView, Facts, IssuerFault, Preset};
 use sts_types::Issuer;
 
 use super::attempt::{Attempt, with_fixes};
@@ -88,7 +88,11 @@ fn disabled(token: &TokenView<'_>, off: &EntryView<'_>, found: impl Fn(String) -
     let name = off.name;
     let why = format!(" that is enabled: issuer entry `{name}` is off (`enabled: false`)");
     let (rules, asked, now) = (&token.snapshot.rules, &token.request.asked, token.now());
-    let suffices = token.claims.as_deref().is_some_and(|claims| rules.grants_if_enabled(name, claims, now, asked));
+    let memberships = &*token.snapshot.memberships;
+    let suffices = token
+        .claims
+        .as_deref()
+        .is_some_and(|claims| rules.grants_if_enabled(Facts { entry: name, claims, now, memberships }, asked));
     if suffices {
         return found(why).fix(format!("write `enabled: true` on issuer entry `{name}`"));
     }

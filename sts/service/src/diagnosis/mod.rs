@@ -62,7 +62,8 @@ fn rules(snapshot: &Snapshot, request: &RefusedRequest<'_>, reason: Reason) -> O
             return Some(found).filter(|found| found.reason == reason.name());
         }
     };
-    let facts = Facts { entry: request.entry?, claims: request.claims?, now: request.now };
+    let memberships = &*snapshot.memberships;
+    let facts = Facts { entry: request.entry?, claims: request.claims?, now: request.now, memberships };
     let decision = snapshot.rules.explain(facts, &requested);
     match &decision.outcome {
         Outcome::Refused(refusal) if refusal.reason() == reason.name() => {

@@ -109,10 +109,8 @@ impl Pipeline {
         let has_place = !self.events.is_required() || pending.reserve_place();
         let result =
             if has_place { self.run_steps(snapshot, parameters, pending).await } else { Err(audit_unavailable()) };
-        if result.is_err()
-            && let Ok(Some(token)) = parameters.one(token_at_fault(pending.record()))
-        {
-            pending.record().refused_token(token);
+        if let Ok(Some(token)) = parameters.one(token_at_fault(pending.record())) {
+            pending.record().presented_token(token);
         }
         // Before the answer is held back, because the caller may hang up meanwhile.
         pending.conclude(match &result {
@@ -141,6 +139,7 @@ impl Pipeline {
         record.grant = GrantType::of(parameters);
         let request = GrantRequest::parse(parameters)?;
         record.record_request(&request.names);
+        snapshot.require_objects("the managed accounts could not be read from the store yet; nothing was minted")?;
         let possession = self.verify_possession(snapshot, parameters)?;
         let (proof, actor) = self.prove(snapshot, &request, known_source, record).await?;
         for presented in std::iter::once(&proof).chain(&actor) {
@@ -235,16 +234,17 @@ impl Pipeline {
             record.proof_refusal = Some(ProofRefusal::TooDeep);
             return Err(RefusedError::because(Reason::TokenTypeRefused, TOO_DEEP));
         }
-        let authorized = proof.authorize(&snapshot.rules, &requested, now).map_err(|denied| {
-            record.denied = Some((requested, now));
-            record.proof_refusal = denied.diagnosis.map(ProofRefusal::Rules);
-            match Reason::from(denied.refusal) {
-                Reason::TargetNotGranted if snapshot.rules.names_several_targets(&names) => {
-                    RefusedError::because(Reason::TargetNotGranted, SEVERAL_TARGETS)
+        let authorized =
+            proof.authorize(&snapshot.rules, &*snapshot.memberships, &requested, now).map_err(|denied| {
+                record.denied = Some((requested, now));
+                record.proof_refusal = denied.diagnosis.map(ProofRefusal::Rules);
+                match Reason::from(denied.refusal) {
+                    Reason::TargetNotGranted if snapshot.rules.names_several_targets(&names) => {
+                        RefusedError::because(Reason::TargetNotGranted, SEVERAL_TARGETS)
+                    }
+                    reason => reason.into(),
                 }
-                reason => reason.into(),
-            }
-        })?;
+            })?;
         record.account = Some(authorized.grant().account.name.to_string());
         request.grant.granted(snapshot, authorized.proof());
         Ok(authorized)

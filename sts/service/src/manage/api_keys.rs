@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use sts_audit::Actor;
 use sts_jose::sha256;
 use sts_store::{KeyUse, ObjectKey, ObjectKind};
 use sts_types::{AccountName, ApiKey, ApiKeyId, Digest256, IpNetwork, Scope, UnixTime};
@@ -199,11 +200,7 @@ impl ManagedObjects {
 
     /// Saves the uses that the service noted, and reads what other servers saved.
     pub async fn save_api_key_uses(&self, service: &Service) {
-        let uses = service.api_key_uses().take();
-        if !uses.is_empty()
-            && let Err(error) = self.store.record_uses(uses.clone()).await
-        {
-            service.api_key_uses().put_back(uses);
+        if let Err(error) = service.api_key_uses().save(&*self.store).await {
             tracing::warn!(%error, "the last uses of API keys could not be saved; it is tried again");
             return;
         }
@@ -214,9 +211,13 @@ impl ManagedObjects {
                 .store(Arc::new(super::ManagedView { uses: Arc::new(all.into_iter().collect()), ..(*view).clone() }));
             drop(guard);
         }
-        let rules = self.rules.rules();
-        let is_account = |name: &str| rules.account(name).is_some();
-        self.notices.warn(&table(&self.view().objects), self.clock.now(), is_account);
+        let (rules, view) = (self.rules.rules(), self.view());
+        // One that is set aside is there, and is reported as that.
+        let is_stored =
+            |name: &str| view.get(&ObjectKey { kind: ObjectKind::ServiceAccounts, name: name.to_owned() }).is_some();
+        let is_account = |name: &str| rules.account(name).is_some() || is_stored(name);
+        let record = |act| service.record(&Actor::SERVER, act);
+        self.notices.warn(&table(&view.objects), self.clock.now(), is_account, record);
     }
 
     /// How many live keys end within 14 days.
@@ -242,8 +243,10 @@ impl ManagedObjects {
             .account(&request.account)
             .filter(|account| account.name.as_str() == request.account)
             .ok_or(ApiKeyError::UnknownAccount)?;
+        let possible = rules.possible_scopes(&request.account);
         for scope in request.scopes.iter().flatten() {
-            if !account.grants.iter().any(|(_, scopes)| scopes.contains(scope.as_str())) {
+            // A group may give it later.
+            if !possible.contains(scope.as_str()) {
                 let message = format!("the service account is not granted the scope `{}`", scope.as_str());
                 return Err(ApiKeyError::Invalid("scopes", message));
             }

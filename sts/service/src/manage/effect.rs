@@ -34,6 +34,7 @@ impl ManagedObjects {
         let Some(prepared) = prepared else { return Effect::default() };
         let (before, after) = (self.rules.rules(), Arc::clone(&prepared.rules));
         let (tests, recent, now) = (self.rules.tests(), Arc::clone(&self.recent), self.clock.now());
+        let memberships = self.rules.memberships();
         let judged = tokio::task::spawn_blocking(move || {
             let mut effect = Effect::default();
             for test in tests.iter() {
@@ -42,7 +43,7 @@ impl ManagedObjects {
                 effect.note(verdicts, || format!("policy test {}", test.name));
             }
             for decision in recent.since_yesterday(now) {
-                let (facts, names) = (decision.facts(now), decision.names());
+                let (facts, names) = (decision.facts(&*memberships, now), decision.names());
                 let verdicts = (before.verdict_on(facts, &names), after.verdict_on(facts, &names));
                 effect.note(verdicts, || decision.label());
             }

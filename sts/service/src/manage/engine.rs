@@ -20,7 +20,7 @@ use super::key_notices::KeyNotices;
 use super::rights::{Author, needs_person, needs_person_unread};
 use super::rules::{Candidate, Declared, ObjectFinding, ObjectRules, PreparedRules, SetAside, key_of};
 use super::view::{HeldObject, ManagedView};
-use super::{Expected, RequestedChange, WriteError, Written};
+use super::{ChangedObject, Expected, RequestedChange, WriteError, Written};
 use crate::api_keys::ApiKeys;
 use crate::recent_decisions::RecentDecisions;
 
@@ -91,6 +91,17 @@ struct Judged {
     unchanged: usize,
 }
 
+/// How much of what was read is in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Adopted {
+    /// That sequence of the store.
+    Whole,
+    /// What needs no files to compile.
+    WithoutFiles,
+    /// Nothing new.
+    Nothing,
+}
+
 impl ManagedObjects {
     /// The engine over these parts. Nothing is read before [`Self::start`].
     #[must_use]
@@ -142,18 +153,21 @@ impl ManagedObjects {
     }
 
     /// Reads all objects and puts them in force. Those that do not compile are set aside: no object
-    /// keeps a server from starting.
+    /// keeps a server from starting. If the files do not load just then, teams and accounts are put in
+    /// force without them, as when others change objects meanwhile.
     ///
     /// # Errors
     /// The store's error. Nothing changed then.
     pub async fn start(&self) -> Result<(), LedgerError> {
+        // Under the lock, or a change that is made meanwhile would be taken back.
+        let guard = self.lock.lock().await;
         let stored = self.store.objects().await?;
         let uses = self.store.uses().await?;
-        let guard = self.lock.lock().await;
         let view = ManagedView { uses: Arc::new(uses.into_iter().collect()), ..ManagedView::default() };
         self.view.store(Arc::new(view));
-        if self.adopt(&guard, stored.sequence, held(stored), None).await {
+        if self.adopt(&guard, stored.sequence, held(stored), None).await != Adopted::Nothing {
             self.is_loaded.store(true, Ordering::Release);
+            self.rules.objects_are_read();
         }
         Ok(())
     }
@@ -165,8 +179,7 @@ impl ManagedObjects {
         let mut is_reported = false;
         loop {
             ticks.tick().await;
-            let followed = if self.is_loaded() { self.catch_up().await.map(drop) } else { self.start().await };
-            match followed {
+            match self.read_now().await {
                 Ok(()) => {
                     is_reported = false;
                     if self.is_behind() {
@@ -180,6 +193,14 @@ impl ManagedObjects {
                 Err(_) => {}
             }
         }
+    }
+
+    /// Reads what there is to read: all objects, or what others wrote since they were read.
+    ///
+    /// # Errors
+    /// The store's error. What is in force goes on.
+    pub async fn read_now(&self) -> Result<(), LedgerError> {
+        if self.is_loaded() { self.catch_up().await.map(drop) } else { self.start().await }
     }
 
     /// Applies what others wrote. Returns whether there was something, and it is in force.
@@ -210,25 +231,25 @@ impl ManagedObjects {
                     changed.push(change.key().clone());
                     apply(&mut objects, change);
                 }
-                Ok(self.adopt(guard, seen.sequence, objects, Some(changed)).await)
+                Ok(self.adopt(guard, seen.sequence, objects, Some(changed)).await == Adopted::Whole)
             }
             None => {
                 let stored = self.store.objects().await?;
-                Ok(self.adopt(guard, stored.sequence, held(stored), None).await)
+                Ok(self.adopt(guard, stored.sequence, held(stored), None).await == Adopted::Whole)
             }
         }
     }
 
     /// Puts objects in force that are in the store already. What does not compile here is set aside,
-    /// so that it cannot hold up what others changed, such as an account that was disabled. Returns
-    /// whether that sequence is in force: not if the files do not load just then.
+    /// so that it cannot hold up what others changed, such as an account that was disabled. That
+    /// sequence is not in force if the files do not load just then.
     async fn adopt(
         &self,
         _guard: &MutexGuard<'_, ()>,
         sequence: u64,
         objects: Objects,
         changed: Option<Vec<ObjectKey>>,
-    ) -> bool {
+    ) -> Adopted {
         let view = self.view.load_full();
         let mut set_aside = view.set_aside.clone();
         set_aside.retain(|key, aside| objects.get(key).is_some_and(|own| own.revision == aside.revision));
@@ -240,13 +261,12 @@ impl ManagedObjects {
             self.rules.install_keys(Arc::clone(&keys));
             self.publish(ManagedView { sequence, objects: Arc::new(objects), set_aside, ..(*view).clone() });
             self.is_behind.store(false, Ordering::Release);
-            return true;
+            return Adopted::Whole;
         }
         let known: BTreeSet<ObjectKey> = set_aside.keys().cloned().collect();
         let (prepared, set_aside) = self.prepare_or_set_aside(&objects, set_aside, rule_changes).await;
         let Some(PreparedRules { shadowed, install, .. }) = prepared else {
-            self.fall_behind(&view, &objects, keys).await;
-            return false;
+            return self.fall_behind(&view, &objects, keys).await;
         };
         for (key, aside) in set_aside.iter().filter(|(key, _)| !known.contains(*key)) {
             tracing::error!(kind = ?key.kind, name = %key.name, why = %aside.why, "a managed object does not compile and is set aside: it is not in force");
@@ -256,13 +276,13 @@ impl ManagedObjects {
         if self.is_behind.swap(false, Ordering::AcqRel) {
             tracing::info!(sequence, "the files load again, and the managed objects are in force");
         }
-        true
+        Adopted::Whole
     }
 
     /// The files alone do not compile any more, so what is in force goes on. Teams and accounts are
     /// compiled without the files: they are put in force all the same where they can be, so that an
     /// account that somebody disabled is disabled. The sequence stays, and everything is tried again.
-    async fn fall_behind(&self, view: &ManagedView, objects: &Objects, keys: Arc<ApiKeys>) {
+    async fn fall_behind(&self, view: &ManagedView, objects: &Objects, keys: Arc<ApiKeys>) -> Adopted {
         if !self.is_behind.swap(true, Ordering::AcqRel) {
             tracing::error!(
                 "managed objects were changed and are not in force here, because the files do not load: repair the files; nothing can be changed here until then"
@@ -279,14 +299,15 @@ impl ManagedObjects {
         if !changed.is_empty() {
             let rules = ManagedView::rules(&partial, &set_aside);
             if let Ok(PreparedRules { shadowed, install, .. }) =
-                self.prepare(rules, Some(changed.into_iter().collect())).await
+                self.prepare(rules, Some(changed.iter().cloned().collect())).await
             {
                 install.install(keys);
                 self.publish(ManagedView { objects: Arc::new(partial), set_aside, shadowed, ..view.clone() });
-                return;
+                return Adopted::WithoutFiles;
             }
         }
         self.rules.install_keys(keys);
+        if changed.is_empty() { Adopted::WithoutFiles } else { Adopted::Nothing }
     }
 
     fn publish(&self, view: ManagedView) {
@@ -432,13 +453,19 @@ impl ManagedObjects {
             }
         };
         let objects = Arc::new(std::mem::take(&mut judged.objects));
+        let changed = judged.changes.iter().map(ObjectChange::key).map(|key| ChangedObject {
+            key: key.clone(),
+            before: view.objects.get(key).cloned(),
+            after: objects.get(key).cloned(),
+        });
+        let changed = changed.collect();
         let set_aside = std::mem::take(&mut judged.set_aside);
         let put = std::mem::take(&mut judged.put);
         let written =
             put.into_iter().filter_map(|key| objects.get(&key).cloned().map(|object| (key, object))).collect();
         self.publish(ManagedView { sequence, objects, set_aside, shadowed, ..(*view).clone() });
         let Judged { removed, unchanged, .. } = judged;
-        Written { objects: written, removed, unchanged, warnings, effect: None }
+        Written { objects: written, removed, changed, unchanged, warnings, effect: None }
     }
 
     /// Checks what is asked for, and compiles the candidate.
@@ -617,7 +644,7 @@ fn written(judged: Judged, effect: Option<Effect>) -> Written {
     let Judged { objects, prepared, put, removed, unchanged, .. } = judged;
     let objects = put.into_iter().filter_map(|key| objects.get(&key).cloned().map(|object| (key, object))).collect();
     let warnings = prepared.map(|prepared| prepared.warnings).unwrap_or_default();
-    Written { objects, removed, unchanged, warnings, effect }
+    Written { objects, removed, changed: Vec::new(), unchanged, warnings, effect }
 }
 
 fn held(stored: StoredObjects) -> Objects {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
+use sts_audit::ApiKeyExpiring;
 use sts_types::{ApiKeyId, UnixTime};
 
 use crate::api_keys::ApiKeys;
@@ -24,10 +25,23 @@ pub(super) struct KeyNotices {
 impl KeyNotices {
     /// Warns of the keys that are about to end, and of those whose account is in no file and not in
     /// the store.
-    pub(super) fn warn(&self, keys: &ApiKeys, now: UnixTime, is_account: impl Fn(&str) -> bool) {
+    pub(super) fn warn(
+        &self,
+        keys: &ApiKeys,
+        now: UnixTime,
+        is_account: impl Fn(&str) -> bool,
+        record: impl Fn(ApiKeyExpiring),
+    ) {
         for (id, days) in self.due(keys, now) {
             let Some(key) = keys.find(&id) else { continue };
             tracing::warn!(%id, account = %key.account, name = %key.name, expires_at = %key.expires_at, within_days = days, "an API key expires soon: create another one and replace it");
+            record(ApiKeyExpiring {
+                object: format!("api-keys/{id}"),
+                account: key.account.to_string(),
+                name: key.name.clone(),
+                expires_at: key.expires_at.as_secs(),
+                within_days: days,
+            });
         }
         for id in self.new_orphans(keys, now, is_account) {
             let Some(key) = keys.find(&id) else { continue };

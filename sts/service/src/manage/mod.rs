@@ -3,6 +3,7 @@
 //! A write is a load: the candidate of files, managed objects and change is compiled whole before
 //! anything is written. Every replica follows the store's sequence.
 
+mod admissions;
 mod api_keys;
 mod effect;
 mod engine;
@@ -11,6 +12,7 @@ mod rights;
 mod rules;
 mod view;
 
+pub use admissions::{Tried, TriedFrom};
 pub use api_keys::{ApiKeyError, ApiKeyRequest, ApiKeySpec, ApiKeyView, CreatedApiKey};
 pub use effect::{Effect, EffectCase};
 pub use engine::{ManagedObjects, ManagedParts};
@@ -123,10 +125,23 @@ pub struct Written {
     pub objects: Vec<(ObjectKey, std::sync::Arc<HeldObject>)>,
     /// The objects that were removed, API keys of removed accounts among them.
     pub removed: Vec<ObjectKey>,
+    /// What was changed, each with how it was and how it is. Empty for a dry run.
+    pub changed: Vec<ChangedObject>,
     /// How many changes changed nothing, so that nothing was written for them.
     pub unchanged: usize,
     /// Findings that do not refuse the change.
     pub warnings: Vec<ObjectFinding>,
     /// What a dry run would change; `None` for a real one.
     pub effect: Option<Effect>,
+}
+
+/// An object that a write changed.
+#[derive(Debug)]
+pub struct ChangedObject {
+    /// Kind and name.
+    pub key: ObjectKey,
+    /// How it was; `None` if it was created.
+    pub before: Option<std::sync::Arc<HeldObject>>,
+    /// How it is; `None` if it was deleted.
+    pub after: Option<std::sync::Arc<HeldObject>>,
 }

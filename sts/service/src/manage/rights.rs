@@ -84,11 +84,10 @@ pub fn needs_person(changes: &[RequestedChange], before: &RuleSet, after: &RuleS
     changes.iter().find_map(team_with_our_scopes)
 }
 
-/// The scopes of our own API that the account is granted. `None` if there are none.
+/// The scopes of our own API that the account is granted, or that a group could give it. `None` if there
+/// are none.
 fn our_scopes(rules: &RuleSet, account: &str) -> Option<BTreeSet<String>> {
-    let account = rules.account(account)?;
-    let granted = account.grants.iter().find(|(api, _)| api.as_str() == OURS)?;
-    let scopes: BTreeSet<String> = granted.1.iter().map(|scope| scope.as_str().to_owned()).collect();
+    let scopes = rules.possible_own_scopes(account);
     (!scopes.is_empty()).then_some(scopes)
 }
 

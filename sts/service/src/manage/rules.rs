@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sts_policy::{RuleSet, TestSpec};
+use sts_policy::{Memberships, RuleSet, TestSpec};
 use sts_store::{ObjectKey, ObjectKind};
 use sts_types::{CheckCode, Digest256, JsonPointer, ObjectPointer, ObjectRef};
 
@@ -100,6 +100,8 @@ impl Candidate {
 pub struct Declared {
     /// The file.
     pub file: Arc<std::path::Path>,
+    /// The line of its name there, from 1.
+    pub line: u32,
     /// The document, as JSON.
     pub spec: Arc<str>,
 }
@@ -140,6 +142,9 @@ pub trait ObjectRules: Send + Sync + 'static {
     /// Puts other API keys in force and leaves the rules as they are.
     fn install_keys(&self, keys: Arc<ApiKeys>);
 
+    /// Notes that every object was read, so that requests can be decided from now on.
+    fn objects_are_read(&self);
+
     /// The rules in force.
     fn rules(&self) -> Arc<RuleSet>;
 
@@ -148,6 +153,9 @@ pub trait ObjectRules: Send + Sync + 'static {
 
     /// The objects that files declare.
     fn declared(&self) -> Arc<BTreeMap<ObjectKey, Declared>>;
+
+    /// What directories say of the accounts.
+    fn memberships(&self) -> Arc<dyn Memberships>;
 
     /// The policy tests of the files.
     fn tests(&self) -> Arc<Vec<TestSpec>>;

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
+use sts_audit::PresentedToken;
 use sts_policy::{Decision, Diagnosis, RequestedAccount};
-use sts_store::{RefusalShare, StoredRefusal};
+use sts_store::{RefusalPayload, RefusalShare, StoredRefusal};
 use sts_token::ObservedClaims;
 use sts_types::{EntryName, Issuer, UnixTime};
 
@@ -13,7 +14,7 @@ use crate::decision_record::{Conclusion, DecisionRecord, EndedExchange};
 use crate::diagnosis::{RefusedRequest, diagnose, diagnose_unread};
 use crate::event::subject;
 use crate::nearest_miss::nearest_miss;
-use crate::presented::PresentedToken;
+use crate::presented::presented_token;
 use crate::redact::{redacted, without_secrets};
 
 /// The longest trace to remember, in octets of its JSON.
@@ -51,14 +52,12 @@ impl RememberedRefusal {
         let rules = &exchange.snapshot.rules;
         let claims = record.claims.as_ref();
         let at_fault = claims_at_fault(record);
-        let presented = record.token.as_ref().and_then(|token| PresentedToken::of(token, at_fault));
+        let presented = record.token.as_ref().and_then(|token| presented_token(token, at_fault));
         let (stage, entry) = stage_and_entry(exchange, presented.as_ref());
-        let decision = record
-            .denied
-            .as_ref()
-            .zip(claims)
-            .filter(|_| !is_brief)
-            .map(|((requested, now), claims)| bounded_trace(rules.explain(claims.facts(*now), requested)));
+        let decision = record.denied.as_ref().zip(claims).filter(|_| !is_brief).map(|((requested, now), claims)| {
+            let facts = claims.facts(&*exchange.snapshot.memberships, *now);
+            bounded_trace(rules.explain(facts, requested))
+        });
         let (nearest_identity, failing_condition) = nearest_miss(decision.as_ref());
         let account = record.account.clone().or_else(|| match record.denied.as_ref()?.0.account {
             RequestedAccount::Known(index) => rules.account_name(index).map(ToString::to_string),
@@ -83,6 +82,7 @@ impl RememberedRefusal {
             nearest_identity,
             failing_condition,
             presented,
+            origin: if is_brief { Map::new() } else { origin(exchange) },
             asked: asked.map(|asked| asked.names().map(|name| redacted(name)).collect()).unwrap_or_default(),
             scope: asked.and_then(|asked| asked.scope.as_deref()).map(redacted),
             source: exchange.source,
@@ -95,7 +95,7 @@ impl RememberedRefusal {
 
     /// The stored form.
     pub(crate) fn to_stored(&self, time_millis: u64, share: RefusalShare) -> Option<StoredRefusal> {
-        let payload = serde_json::to_value(self).ok()?;
+        let payload = RefusalPayload::of(self).ok()?;
         Some(StoredRefusal { request_id: self.request_id.clone(), time_millis, share, payload })
     }
 }
@@ -123,6 +123,15 @@ fn stage_and_entry(exchange: &EndedExchange, presented: Option<&PresentedToken>)
 /// The verified claims of the token that a refusal is about.
 fn claims_at_fault(record: &DecisionRecord) -> Option<&ObservedClaims> {
     record.claims.as_ref().filter(|_| !record.is_at_actor)
+}
+
+/// The claims that tell where the token comes from, without those that look like a secret.
+fn origin(exchange: &EndedExchange) -> Map<String, Value> {
+    let Some(claims) = claims_at_fault(&exchange.record) else { return Map::new() };
+    let facts = claims.facts(&*exchange.snapshot.memberships, seconds(exchange.ended_millis));
+    let mut origin = exchange.snapshot.rules.origin_claims(facts);
+    origin.retain(|_, value| value.as_str().is_none_or(|text| without_secrets(text.to_owned()) == text));
+    origin
 }
 
 fn diagnosis(exchange: &EndedExchange, entry: Option<&EntryName>) -> Diagnosis {

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use sts_types::{RequestId, UnixTime};
 
@@ -78,7 +79,7 @@ pub struct DenialGroup {
 
 /// Groups `refusals`, which come newest first. The largest group comes first.
 #[must_use]
-pub fn group(refusals: &[RememberedRefusal], by: &[GroupBy]) -> Vec<DenialGroup> {
+pub fn group(refusals: &[Arc<RememberedRefusal>], by: &[GroupBy]) -> Vec<DenialGroup> {
     let mut groups: Vec<DenialGroup> = Vec::new();
     let mut indexes: HashMap<Vec<Option<String>>, usize> = HashMap::new();
     for refusal in refusals {

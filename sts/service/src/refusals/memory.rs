@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use sts_store::{Capacity, RefusalShare, StoredRefusal, surplus};
+use sts_store::{Capacity, ListedRefusal, RefusalShare, StoredRefusal, surplus};
 use sts_types::RequestId;
 use tokio::sync::Notify;
 
@@ -51,9 +51,13 @@ impl Refusals {
         self.lock().iter().rev().find(|held| held.refusal.request_id == *request_id).map(|held| held.refusal.clone())
     }
 
-    /// All refusals in memory, oldest first.
-    pub(crate) fn all(&self) -> Vec<StoredRefusal> {
-        self.lock().iter().map(|held| held.refusal.clone()).collect()
+    /// All refusals in memory, oldest first. Those of `known` requests are named only.
+    pub(crate) fn all(&self, known: &HashSet<RequestId>) -> Vec<ListedRefusal> {
+        let listed = |held: &HeldRefusal| match known.get(&held.refusal.request_id) {
+            Some(request_id) => ListedRefusal::Known(request_id.clone()),
+            None => ListedRefusal::Read(held.refusal.clone()),
+        };
+        self.lock().iter().map(listed).collect()
     }
 
     /// Up to `count` refusals that the store does not have yet, taken from each share in turn.
@@ -104,7 +108,7 @@ mod tests {
             request_id: RequestId::new(&format!("01J{number:023}")).unwrap(),
             time_millis: number as u64,
             share: RefusalShare { is_small, number: share },
-            payload: serde_json::Value::Null,
+            payload: sts_store::RefusalPayload::of(&()).unwrap(),
         }
     }
 
@@ -116,7 +120,7 @@ mod tests {
         (5000..9000).for_each(|number| refusals.remember(refusal(number, 3, true)));
         assert!(refusals.find(&refusal(0, 1, false).request_id).is_some());
         assert!(refusals.find(&refusal(4999, 2, false).request_id).is_some(), "the newest of the flood");
-        assert!(refusals.all().len() <= HELD.full + HELD.small + 2 * SLACK);
+        assert!(refusals.all(&HashSet::new()).len() <= HELD.full + HELD.small + 2 * SLACK);
         assert!(refusals.dropped() > 0);
         let first: Vec<u64> = refusals.unstored(3).iter().map(|refusal| refusal.share.number).collect();
         assert_eq!(first.iter().collect::<HashSet<_>>().len(), 3, "{first:?}");

@@ -8,12 +8,10 @@ mod memory;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use sts_audit::{FailedCondition, PresentedToken};
 use sts_policy::Diagnosis;
 use sts_types::{RequestId, UnixTime};
-
-use crate::nearest_miss::FailedCondition;
-use crate::presented::PresentedToken;
 
 pub use groups::{DenialGroup, GroupBy, group};
 pub(crate) use memory::Refusals;
@@ -51,6 +49,10 @@ pub struct RememberedRefusal {
     /// What the token claims about itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presented: Option<PresentedToken>,
+    /// The verified claims that tell where the token comes from: its subject, and those that name its
+    /// owner and event.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub origin: Map<String, Value>,
     /// The requested values of `audience` and `resource`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asked: Vec<String>,

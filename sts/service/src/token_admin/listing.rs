@@ -160,13 +160,17 @@ impl TokenAdmin {
         let filter = Filter { account, subject, query };
         let rules = self.ledger.rules().await?;
         let (mut tokens, mut scanned) = (Vec::new(), 0);
+        // Most lists are full after their first records. Where few records fit, the steps grow.
+        let mut step = limit + 1;
         loop {
-            let Some(page) = self.records_after(filter.account.as_ref(), after, MAX_PAGE).await? else {
+            step = step.min(MAX_PAGE);
+            let Some(page) = self.records_after(filter.account.as_ref(), after, step).await? else {
                 notes.push(FORGOTTEN.to_owned());
                 return Ok(TokenPage { forgotten: true, ..TokenPage::empty(notes) });
             };
-            let is_last = page.len() < MAX_PAGE;
+            let is_last = page.len() < step;
             scanned += page.len();
+            step *= 4;
             after = page.last().map(|entry| entry.record.jti.clone());
             let ancestry = Ancestry::of(&*self.ledger, page.iter().map(|entry| &entry.record)).await?;
             for entry in page {

@@ -12,11 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sts_audit::{Act, Actor};
 use sts_jose::{OsEntropy, sha256};
-use sts_keyring::Keyring;
 use sts_service::{
-    ApiKeyEntry, ApiKeys, Caller, DecisionEvent, EventSink, Parameters, Reason, RefusedError, RequestContext, Service,
-    ServiceDependencies, Snapshot,
+    ApiKeyEntry, ApiKeys, Caller, DecisionEvent, EventSink, ExchangeTimes, Parameters, Reason, RefusedError,
+    RequestContext, Service, ServiceDependencies, Snapshot,
 };
 use sts_store::contract::{AlertLog, TestSeal};
 use sts_store_embedded::EmbeddedLedger;
@@ -27,7 +27,9 @@ use support::{CONFIG, FakeKeys, NOW, clock, issuer, keyring, snapshot};
 struct NoEvents;
 
 impl EventSink for NoEvents {
-    fn decision(&self, _: &DecisionEvent) {}
+    fn decision(&self, _: &DecisionEvent, _: &ExchangeTimes) {}
+
+    fn record(&self, _: &Actor, _: Act) {}
 }
 
 struct Fixture {
@@ -54,7 +56,7 @@ impl Fixture {
         let service = Service::new(ServiceDependencies {
             snapshot: with_keys(&config, &directory, &keys, api_keys, true),
             ledger: Arc::clone(&ledger) as _,
-            keyring: Arc::new(Keyring::open(keyring(directory.path()), &OsEntropy, clock.now()).unwrap()),
+            keyring: Arc::new(keyring(directory.path(), clock.now())),
             clock: Arc::clone(&clock) as _,
             entropy: Arc::new(OsEntropy),
             refusals: Some(ledger as _),

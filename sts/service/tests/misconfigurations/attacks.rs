@@ -32,7 +32,7 @@ fn fld06_no_attack_is_let_in_by_the_fix_that_is_named_for_it() {
             ..RequestedNames::default()
         };
         let Ok(requested) = rules.resolve(&asked) else { continue };
-        let facts = Facts { entry: &case.entry, claims: &case.claims, now };
+        let facts = Facts { entry: &case.entry, claims: &case.claims, now, memberships: &sts_policy::NoDirectory };
         let decision = rules.explain(facts, &requested);
         let line = rules.diagnose(facts, &asked, &decision).unwrap().line();
         for opens in ["write `subject", "in place of", "add the issuer", "`event_name: ", "allow_broad"] {

@@ -214,7 +214,9 @@ pub(crate) fn snapshot(config: &str, keys: Vec<(&'static str, KeysView)>) -> Sna
         api_keys: Arc::default(),
         api_keys_enabled: true,
         api_key_limits: sts_service::ApiKeyLimits::default(),
+        memberships: Arc::new(sts_policy::NoDirectory),
         has_rules: true,
+        lacks_objects: false,
     }
 }
 

@@ -12,8 +12,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::json;
 use sts_config::{AbsentSecrets, CrateSpecs};
+use sts_jose::OsEntropy;
 use sts_jose::VerifyingKey;
-use sts_keyring::KeyringSpec;
+use sts_keyring::{KeyStoreSpec, Keyring, KeyringSpec};
 use sts_policy::RuleSet;
 use sts_service::{
     ApiSecret, Candidates, IssuerKeys, KeyAnswer, KeyQuestion, KeyUnavailable, KeysView, Parameters, RefusedError,
@@ -103,9 +104,14 @@ impl IssuerKeys for FakeKeys {
     }
 }
 
-pub(crate) fn keyring(directory: &Path) -> KeyringSpec {
+pub(crate) fn keyring(directory: &Path, now: UnixTime) -> Keyring {
+    Keyring::in_directory(keyring_spec(), &directory.join("keys"), &OsEntropy, now).unwrap()
+}
+
+pub(crate) fn keyring_spec() -> KeyringSpec {
     KeyringSpec {
-        directory: directory.join("keys"),
+        store: KeyStoreSpec::Directory("keys".into()),
+        device: None,
         algorithms: vec![Algorithm::ES256],
         rotate_every: None,
         max_ttl: 3600,
@@ -137,7 +143,9 @@ pub(crate) fn snapshot(directory: &Path, config: &str, keys: Arc<dyn IssuerKeys>
         api_keys: Arc::default(),
         api_keys_enabled: true,
         api_key_limits: sts_service::ApiKeyLimits::default(),
+        memberships: Arc::new(sts_policy::NoDirectory),
         has_rules: true,
+        lacks_objects: false,
     }
 }
 

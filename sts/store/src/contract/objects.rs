@@ -4,11 +4,11 @@ use std::any::Any;
 use std::sync::Arc;
 
 use serde_json::json;
-use sts_types::{ApiKeyId, Jti};
+use sts_types::{ApiKeyId, Jti, UnixTime};
 
 use super::{ManualClock, START, record, revocation, rule};
 use crate::{
-    Committed, KeyUse, Ledger, ManagedObject, ObjectChange, ObjectChanges, ObjectKey, ObjectKind, ObjectStore,
+    Committed, KeyUse, Ledger, ManagedObject, ObjectChange, ObjectChanges, ObjectKey, ObjectKind, ObjectStore, UseKey,
 };
 
 /// A fresh, empty store of objects with its ledger and clock.
@@ -50,6 +50,7 @@ macro_rules! object_contract_tests {
             readers_see_whole_commits_only
             objects_and_revocations_do_not_meet
             of_the_uses_of_a_key_the_latest_stays
+            of_the_uses_of_an_account_the_latest_stays_and_old_ones_are_forgotten
         }
     };
 }
@@ -319,6 +320,28 @@ pub async fn objects_and_revocations_do_not_meet(rig: &ObjectRig) {
     assert_eq!(*rig.ledger.rules().await.unwrap(), []);
     assert_eq!(rig.objects.objects().await.unwrap(), before);
     rig.ledger.ready().await.unwrap();
+}
+
+/// The last uses of accounts and identities: replicas tell of theirs in any order.
+pub async fn of_the_uses_of_an_account_the_latest_stays_and_old_ones_are_forgotten(rig: &ObjectRig) {
+    let key = |account: &str, identity: Option<&str>| UseKey {
+        account: account.to_owned(),
+        identity: identity.map(str::to_owned),
+    };
+    let (octo, main, other) = (key("octo", None), key("octo", Some("main \u{e9} branch")), key("other", Some("main")));
+    let all = vec![octo.clone(), main.clone(), other.clone(), key("octo", Some("branch"))];
+    assert_eq!(rig.objects.last_uses(vec![]).await.unwrap(), []);
+    assert_eq!(rig.objects.last_uses(all.clone()).await.unwrap(), [None; 4]);
+    let at = UnixTime::from_secs;
+    rig.objects.record_last_uses(vec![], None).await.unwrap();
+    let uses = vec![(octo.clone(), at(1_900_000_010)), (main.clone(), at(1_900_000_010)), (other, at(5))];
+    rig.objects.record_last_uses(uses, None).await.unwrap();
+    // Another server is slower to tell of an earlier use.
+    rig.objects.record_last_uses(vec![(octo, at(1_900_000_009)), (main, at(1_900_000_011))], None).await.unwrap();
+    let told = [Some(at(1_900_000_010)), Some(at(1_900_000_011)), Some(at(5)), None];
+    assert_eq!(rig.objects.last_uses(all.clone()).await.unwrap(), told);
+    rig.objects.record_last_uses(vec![], Some(at(6))).await.unwrap();
+    assert_eq!(rig.objects.last_uses(all).await.unwrap(), [told[0], told[1], None, None]);
 }
 
 /// By the time of the use, whatever the order in which they are written.

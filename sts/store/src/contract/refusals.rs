@@ -1,13 +1,14 @@
 //! The contract of [`RefusalStore`], one function per promise.
 
 use std::any::Any;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::json;
 use sts_types::{Clock as _, RequestId};
 
 use super::{ManualClock, START};
-use crate::{REFUSAL_KEPT, RefusalShare, RefusalStore, StoredRefusal};
+use crate::{ListedRefusal, REFUSAL_KEPT, RefusalPayload, RefusalShare, RefusalStore, StoredRefusal};
 
 /// A fresh, empty store of refusals and its clock.
 pub struct RefusalRig {
@@ -32,6 +33,7 @@ macro_rules! refusal_contract_tests {
         $crate::behaviours! { $make:
             fld42_a_refusal_is_found_by_its_request_and_listed_newest_first
             fld42_a_refusal_is_forgotten_after_a_day
+            a_list_names_what_the_caller_knows_and_reads_the_rest
             fld42_no_flood_pushes_out_what_others_have
         }
     };
@@ -43,7 +45,7 @@ pub fn refusal(number: u32, share: u64, millis: u64) -> StoredRefusal {
         request_id: request_id(number),
         time_millis: START.as_secs().unsigned_abs() * 1000 + millis,
         share: RefusalShare { is_small: false, number: share },
-        payload: json!({ "number": number, "text": "\u{e9}\"\\\n" }),
+        payload: RefusalPayload::of(&json!({ "number": number, "text": "\u{e9}\"\\\n" })).unwrap(),
     }
 }
 
@@ -55,18 +57,44 @@ async fn found(rig: &RefusalRig, number: u32) -> Option<StoredRefusal> {
     rig.refusals.find(request_id(number)).await.unwrap()
 }
 
+/// The latest refusals, all of which are read.
+async fn latest(rig: &RefusalRig, limit: usize) -> Vec<StoredRefusal> {
+    let listed = rig.refusals.latest(limit, Arc::default()).await.unwrap();
+    let count = listed.len();
+    let read = |listed| match listed {
+        ListedRefusal::Read(refusal) => Some(refusal),
+        ListedRefusal::Known(_) => None,
+    };
+    let read: Vec<StoredRefusal> = listed.into_iter().filter_map(read).collect();
+    assert_eq!(read.len(), count, "one was not read");
+    read
+}
+
 /// A refusal comes back whole, and an unknown one is not found.
 pub async fn fld42_a_refusal_is_found_by_its_request_and_listed_newest_first(rig: &RefusalRig) {
-    assert_eq!(rig.refusals.latest(10).await.unwrap(), []);
+    assert_eq!(latest(rig, 10).await, []);
     assert_eq!(found(rig, 1).await, None);
     rig.refusals.remember(vec![refusal(1, 7, 1), refusal(3, 8, 3)]).await.unwrap();
     rig.refusals.remember(vec![refusal(2, 7, 2)]).await.unwrap();
     assert_eq!(found(rig, 2).await, Some(refusal(2, 7, 2)));
     assert_eq!(found(rig, 4).await, None);
-    let latest = rig.refusals.latest(10).await.unwrap();
-    assert_eq!(latest, [refusal(3, 8, 3), refusal(2, 7, 2), refusal(1, 7, 1)]);
-    assert_eq!(rig.refusals.latest(2).await.unwrap(), latest[..2]);
-    assert_eq!(rig.refusals.latest(0).await.unwrap(), []);
+    let all = latest(rig, 10).await;
+    assert_eq!(all, [refusal(3, 8, 3), refusal(2, 7, 2), refusal(1, 7, 1)]);
+    assert_eq!(latest(rig, 2).await, all[..2]);
+    assert_eq!(latest(rig, 0).await, []);
+}
+
+/// What the caller knows is named in its place. It is in no list that it would not be in.
+pub async fn a_list_names_what_the_caller_knows_and_reads_the_rest(rig: &RefusalRig) {
+    rig.refusals.remember(vec![refusal(1, 7, 0), refusal(2, 7, 5_000), refusal(3, 7, 6_000)]).await.unwrap();
+    let known: Arc<HashSet<_>> = Arc::new([1, 2, 4].map(request_id).into());
+    let listed = rig.refusals.latest(10, Arc::clone(&known)).await.unwrap();
+    let named = |number| ListedRefusal::Known(request_id(number));
+    assert_eq!(listed, [ListedRefusal::Read(refusal(3, 7, 6_000)), named(2), named(1)]);
+    assert_eq!(rig.refusals.latest(2, Arc::clone(&known)).await.unwrap(), listed[..2]);
+    rig.clock.advance(REFUSAL_KEPT.unsigned_abs() + 1);
+    rig.refusals.forget(rig.clock.now()).await.unwrap();
+    assert_eq!(rig.refusals.latest(10, known).await.unwrap(), listed[..2], "the oldest is forgotten");
 }
 
 /// It is remembered for a whole day and no longer.
@@ -77,7 +105,7 @@ pub async fn fld42_a_refusal_is_forgotten_after_a_day(rig: &RefusalRig) {
     assert!(found(rig, 1).await.is_some());
     rig.clock.advance(1);
     assert_eq!(found(rig, 1).await, None, "before it is swept, too");
-    assert_eq!(rig.refusals.latest(10).await.unwrap(), [refusal(2, 7, 5_000)]);
+    assert_eq!(latest(rig, 10).await, [refusal(2, 7, 5_000)]);
     rig.refusals.forget(rig.clock.now()).await.unwrap();
     rig.clock.set_back(1);
     assert_eq!(found(rig, 1).await, None, "gone for good");
@@ -98,7 +126,7 @@ pub async fn fld42_no_flood_pushes_out_what_others_have(rig: &RefusalRig) {
         rig.refusals.remember(strangers.collect()).await.unwrap();
     }
     rig.refusals.forget(rig.clock.now()).await.unwrap();
-    let kept = rig.refusals.latest(10_000).await.unwrap();
+    let kept = latest(rig, 10_000).await;
     let of =
         |share: u64, is_small| kept.iter().filter(|own| own.share == RefusalShare { is_small, number: share }).count();
     assert_eq!((of(0, false), of(1, false), of(99, false), of(5, true)), (10, 10, 4096 - 20, 256));

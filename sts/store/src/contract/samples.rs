@@ -125,6 +125,7 @@ pub fn record(jti: &str, account: &str) -> TokenRecord {
         account: AccountId::new(account).unwrap(),
         proof: Proof::Federated(federated()),
         actor: None,
+        named_groups: Vec::new(),
         confirmation: None,
         api: ApiName::new("deploy").unwrap(),
         audience: Audience::new("https://deploy.example.com").unwrap(),

@@ -64,7 +64,7 @@ pub async fn a_session_is_found_as_it_was_kept_until_it_ends(rig: &SessionRig) {
 pub async fn a_session_of_one_kind_is_none_of_another(rig: &SessionRig) {
     let link = key(SessionKind::Link, 1);
     rig.sessions.create(stored(link, 60)).await.unwrap();
-    for other in [SessionKind::Session, SessionKind::SignIn] {
+    for other in [SessionKind::Session, SessionKind::SignIn, SessionKind::AdminToken] {
         assert_eq!(rig.sessions.session(key(other, 1)).await.unwrap(), None);
         assert_eq!(rig.sessions.take(key(other, 1)).await.unwrap(), None);
     }

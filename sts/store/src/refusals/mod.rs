@@ -3,6 +3,9 @@
 
 mod shares;
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use sts_types::{RequestId, UnixTime};
 
 pub use shares::{Capacity, RefusalShare, surplus};
@@ -25,13 +28,61 @@ pub struct StoredRefusal {
     /// The share that it counts for.
     pub share: RefusalShare,
     /// What the owner gets to see.
-    pub payload: serde_json::Value,
+    pub payload: RefusalPayload,
+}
+
+/// JSON as the service wrote it. The store does not read it, and a list of refusals reads little of
+/// it: most of its text is the trace.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct RefusalPayload(Box<serde_json::value::RawValue>);
+
+impl RefusalPayload {
+    /// `payload` as JSON.
+    ///
+    /// # Errors
+    /// If it has no form in JSON.
+    pub fn of(payload: &impl serde::Serialize) -> Result<Self, serde_json::Error> {
+        serde_json::value::to_raw_value(payload).map(Self)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_json(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for RefusalPayload {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_json() == other.as_json()
+    }
 }
 
 impl StoredRefusal {
     /// When it may be forgotten.
     pub fn until(&self) -> UnixTime {
         seconds(self.time_millis).plus(REFUSAL_KEPT)
+    }
+}
+
+/// One refusal of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ListedRefusal {
+    /// One that the caller knows already, so it was not read.
+    Known(RequestId),
+    /// Any other.
+    Read(StoredRefusal),
+}
+
+impl ListedRefusal {
+    /// The refused request.
+    #[must_use]
+    pub fn request_id(&self) -> &RequestId {
+        match self {
+            Self::Known(request_id) => request_id,
+            Self::Read(refusal) => &refusal.request_id,
+        }
     }
 }
 
@@ -53,8 +104,9 @@ pub trait RefusalStore: Send + Sync + 'static {
     /// The refusal of that request. `None` if it is not remembered.
     fn find(&self, request_id: RequestId) -> LedgerFuture<'_, Option<StoredRefusal>>;
 
-    /// The latest `limit` refusals, newest first.
-    fn latest(&self, limit: usize) -> LedgerFuture<'_, Vec<StoredRefusal>>;
+    /// The latest `limit` refusals, newest first. Those of `known` requests are named and not read, since
+    /// a refusal never changes.
+    fn latest(&self, limit: usize, known: Arc<HashSet<RequestId>>) -> LedgerFuture<'_, Vec<ListedRefusal>>;
 
     /// Forgets those that are older than [`REFUSAL_KEPT`] at `now`.
     fn forget(&self, now: UnixTime) -> LedgerFuture<'_, ()>;

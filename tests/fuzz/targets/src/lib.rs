@@ -109,7 +109,7 @@ pub fn discovery(data: &[u8]) {
     }
 }
 
-/// The condition language, in the place where it stands: whatever it is, loading ends in rules or in findings, and a policy test
+/// The condition language, in the place where it stands: loading always ends in rules or in findings, and a policy test
 /// judges by the rules.
 pub fn condition(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
@@ -199,7 +199,7 @@ pub fn record(data: &[u8]) {
     }
 }
 
-/// A distinguished name is itself and within itself, whatever its text; a SID has one binary form; a
+/// A distinguished name is itself and within itself, with any text; a SID has one binary form; a
 /// filter that was accepted keeps its text.
 pub fn directory_names(data: &[u8]) {
     if let Some(sid) = Sid::from_bytes(data) {

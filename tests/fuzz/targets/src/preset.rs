@@ -4,7 +4,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde_json::{Map, Value};
 use sts_claims::ClaimSet;
-use sts_policy::{Facts, Outcome, Preset, RequestedNames, RuleSet};
+use sts_policy::{Facts, NoDirectory, Outcome, Preset, RequestedNames, RuleSet};
 use sts_types::{EntryName, UnixTime};
 
 const OURS: &str = "https://sts.example.com";
@@ -53,7 +53,8 @@ service_accounts:
 fn accepts(rules: &RuleSet, claims: Map<String, Value>) -> bool {
     let entry = EntryName::new("ci").expect("a name");
     let requested = rules.resolve(&RequestedNames::default()).expect("a request");
-    let facts = Facts { entry: &entry, claims: &ClaimSet::from(claims), now: UnixTime::from_secs(1_790_000_000) };
+    let (claims, now) = (ClaimSet::from(claims), UnixTime::from_secs(1_790_000_000));
+    let facts = Facts { entry: &entry, claims: &claims, now, memberships: &NoDirectory };
     matches!(rules.decide(facts, &requested), Outcome::Granted(_))
 }
 
