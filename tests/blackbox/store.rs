@@ -81,28 +81,33 @@ fn c140_a_second_process_on_the_same_data_refuses_to_start_and_says_so() {
 
 #[test]
 fn c139_a_truncated_or_overwritten_store_is_refused_and_left_as_it_is() {
-    let server = Server::start_in(STS, world_site(&world()));
-    let access = server.token(&token("svc:octo"), &[]);
-    let (code, mut site) = server.terminate();
-    assert_eq!(code, Some(0));
-    let file = store_file(&site);
-    let whole = site.read(&file);
-    for (what, content) in [
-        ("truncated", whole[..whole.len() / 3].to_vec()),
-        ("empty", Vec::new()),
-        ("garbage", b"not a store at all".repeat(500)),
-        ("header overwritten", [&[0; 512], &whole[512..]].concat()),
-    ] {
-        site.write(&file, &content);
-        let Err((same, finished)) = Server::try_start(STS, site) else { panic!("{what}: a server started") };
-        assert_eq!(finished.code, Some(1), "{what}: {}", finished.text());
-        assert!(finished.stderr.contains(&file.rsplit('/').next().unwrap().to_owned()), "{what}: {}", finished.stderr);
-        assert_eq!(same.read(&file), content, "{what}: the file was changed");
-        site = same;
+    // A store that was not closed is repaired when it is opened, which writes to it if it is sound.
+    for is_closed in [true, false] {
+        let server = Server::start_in(STS, world_site(&world()));
+        let access = server.token(&token("svc:octo"), &[]);
+        let mut site = if is_closed { server.terminate().1 } else { server.kill() };
+        let file = store_file(&site);
+        let whole = site.read(&file);
+        for (what, content) in [
+            ("truncated", whole[..whole.len() / 3].to_vec()),
+            ("empty", Vec::new()),
+            ("garbage", b"not a store at all".repeat(500)),
+            ("header overwritten", [&[0; 512], &whole[512..]].concat()),
+            ("pages overwritten", [&whole[..4096], &vec![7; whole.len() - 4096]].concat()),
+        ] {
+            site.write(&file, &content);
+            let Err((same, finished)) = Server::try_start(STS, site) else { panic!("{what}: a server started") };
+            assert_eq!(finished.code, Some(1), "{what}: {}", finished.text());
+            let name = file.rsplit('/').next().unwrap();
+            assert!(finished.stderr.contains(name), "{what}: {}", finished.stderr);
+            // Not as an equality: the content of a store is no message.
+            assert!(same.read(&file) == content, "{what}, closed {is_closed}: the file was changed");
+            site = same;
+        }
+        site.write(&file, &whole);
+        let server = Server::start_in(STS, site);
+        assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access)["active"], true);
     }
-    site.write(&file, &whole);
-    let server = Server::start_in(STS, site);
-    assert_eq!(server.introspect("deploy", DEPLOY_SECRET, &access)["active"], true);
 }
 
 /// The store's file in the directory: the one that grows with tokens.

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageError};
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, StorageError};
 
 use super::open_error::OpenError;
 use super::open_file::{FileIdentity, FileOrigin, OpenedStore};
@@ -43,9 +43,22 @@ pub(super) fn open(path: &Path) -> Result<OpenedStore, OpenError> {
         return Err(damaged(path, "it is empty"));
     }
     let identity = FileIdentity::of(&file).map_err(io)?;
-    let watched = FileBackend::new(file).map(WatchedFile::new).map_err(|error| refusal(path, error))?;
+    let backend = FileBackend::new(file).map_err(|error| refusal(path, error))?;
+    open_in(path, identity, backend)
+}
+
+/// Opens the store in `backend`, which is the file `identity` at `path`. Only a sound one is written to.
+pub(super) fn open_in(
+    path: &Path,
+    identity: FileIdentity,
+    backend: impl StorageBackend,
+) -> Result<OpenedStore, OpenError> {
+    let watched = WatchedFile::new(backend);
     let watch = watched.watch();
     let database = open_engine(path, || builder().create_with_backend(watched))?;
+    if let Some(file) = watch.upgrade() {
+        file.apply_changes().map_err(|cause| OpenError::Io { path: path.to_owned(), doing: "written", cause })?;
+    }
     Ok(OpenedStore { database, origin: Some(FileOrigin { identity, watch }) })
 }
 

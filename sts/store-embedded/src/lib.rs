@@ -5,6 +5,7 @@
 
 mod accept;
 mod backup;
+mod deferred_changes;
 mod engine;
 mod examine;
 mod file;

@@ -18,7 +18,7 @@ pub enum OpenError {
     Io {
         /// The store's file.
         path: PathBuf,
-        /// `created`, `opened` or `served by a thread`.
+        /// `created`, `opened`, `written` or `served by a thread`.
         doing: &'static str,
         /// The error of the operating system.
         #[source]

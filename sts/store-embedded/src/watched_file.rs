@@ -2,6 +2,8 @@
 //! it reads, and would serve a copy that was written over the open file as if it were its own.
 //!
 //! Each commit changes the header of the file, so the header alone tells one state from another.
+//!
+//! Nothing is written to the file before [`FileWatch::apply_changes`].
 
 use std::io;
 use std::ops::Bound;
@@ -9,6 +11,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 
 use redb::{BackendError, StorageBackend};
+
+use super::deferred_changes::DeferredChanges;
 
 /// The length of the header in octets.
 const HEADER_LEN: usize = 320;
@@ -23,34 +27,41 @@ pub(super) struct WatchedFile<B> {
 
 #[derive(Debug)]
 struct Shared<B> {
-    file: B,
+    file: DeferredChanges<B>,
     /// The header as this process read or wrote it last. `None` if that is unknown.
     header: Mutex<Option<Header>>,
     /// Whether somebody else wrote to the file.
     is_altered: AtomicBool,
 }
 
-/// The view of an open file for its checks.
+/// The view of an open file beside that of the database.
 pub(super) trait FileWatch: std::fmt::Debug + Send + Sync {
     /// Whether the file is as this process wrote it.
     fn is_as_written(&self) -> bool;
+
+    /// Writes what waited until the file is known to be sound.
+    ///
+    /// # Errors
+    /// If the file cannot be written. Then nothing more is written to it.
+    fn apply_changes(&self) -> io::Result<()>;
 }
 
 impl<B: StorageBackend> WatchedFile<B> {
     /// Watches `file`, beginning with what is in it.
     pub(super) fn new(file: B) -> Self {
+        let file = DeferredChanges::new(file);
         let header = Mutex::new(read_header(&file));
         Self { shared: Arc::new(Shared { file, header, is_altered: AtomicBool::new(false) }) }
     }
 
-    /// The view for checks. It does not keep the file open.
+    /// The view beside the database's. It does not keep the file open.
     pub(super) fn watch(&self) -> Weak<dyn FileWatch> {
         let shared: Arc<dyn FileWatch> = Arc::<Shared<B>>::clone(&self.shared);
         Arc::downgrade(&shared)
     }
 
     /// The file, for a change.
-    fn to_change(&self) -> io::Result<&B> {
+    fn to_change(&self) -> io::Result<&DeferredChanges<B>> {
         if self.shared.is_altered.load(Ordering::Acquire) {
             return Err(io::Error::other("the store's file was altered by somebody else while it was in use"));
         }
@@ -58,7 +69,7 @@ impl<B: StorageBackend> WatchedFile<B> {
     }
 }
 
-fn read_header(file: &impl StorageBackend) -> Option<Header> {
+fn read_header<B: StorageBackend>(file: &DeferredChanges<B>) -> Option<Header> {
     let mut header = [0; HEADER_LEN];
     file.read(0, &mut header).is_ok().then_some(header)
 }
@@ -75,6 +86,10 @@ impl<B: StorageBackend> FileWatch for Shared<B> {
             self.is_altered.store(true, Ordering::Release);
         }
         !self.is_altered.load(Ordering::Acquire)
+    }
+
+    fn apply_changes(&self) -> io::Result<()> {
+        self.file.apply()
     }
 }
 
@@ -108,31 +123,31 @@ impl<B: StorageBackend> StorageBackend for WatchedFile<B> {
     }
 
     fn close(&self) -> io::Result<()> {
-        self.shared.file.close()
+        self.shared.file.file().close()
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.shared.file.try_lock_range(start, end)
+        self.shared.file.file().try_lock_range(start, end)
     }
 
     fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.shared.file.try_lock_shared_range(start, end)
+        self.shared.file.file().try_lock_shared_range(start, end)
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.shared.file.lock_range(start, end)
+        self.shared.file.file().lock_range(start, end)
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.shared.file.lock_shared_range(start, end)
+        self.shared.file.file().lock_shared_range(start, end)
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.shared.file.unlock_range(start, end)
+        self.shared.file.file().unlock_range(start, end)
     }
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        self.shared.file.query_lock_range(start, end)
+        self.shared.file.file().query_lock_range(start, end)
     }
 }
 

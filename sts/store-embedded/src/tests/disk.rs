@@ -10,8 +10,7 @@ use redb::{BackendError, StorageBackend};
 
 use super::super::file;
 use super::super::open_error::OpenError;
-use super::super::open_file::{FileIdentity, FileOrigin, OpenedStore};
-use super::super::watched_file::WatchedFile;
+use super::super::open_file::{FileIdentity, OpenedStore};
 
 /// What happens to the next write, change of length, or sync.
 #[derive(Clone, Copy, Debug)]
@@ -56,10 +55,7 @@ impl Disk {
         let io = |cause| OpenError::Io { path: self.path.clone(), doing: "opened", cause };
         let file = std::fs::OpenOptions::new().read(true).write(true).open(&self.path).map_err(io)?;
         let identity = FileIdentity::of(&file).map_err(io)?;
-        let watched = WatchedFile::new(File { file: FileBackend::new(file).unwrap(), disk: self.clone() });
-        let watch = watched.watch();
-        let database = file::open_engine(&self.path, || file::builder().create_with_backend(watched))?;
-        Ok(OpenedStore { database, origin: Some(FileOrigin { identity, watch }) })
+        file::open_in(&self.path, identity, File { file: FileBackend::new(file).unwrap(), disk: self.clone() })
     }
 
     /// Returns once an operation waits on the stalled disk.
