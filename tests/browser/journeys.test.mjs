@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { assertAccessible, assertPage, launch, open, picture, signIn } from "./support/browser.mjs";
+import { startIssuer } from "./support/issuer.mjs";
 import { githubClaims, startServer } from "./support/server.mjs";
 
 let browser;
@@ -19,7 +20,7 @@ for (const javaScriptEnabled of [true, false]) {
     let page;
 
     before(async () => {
-      server = await startServer();
+      server = await startServer({ manage: { kinds: ["issuers", "apis", "teams", "service_accounts"] } });
       page = await open(browser, { javaScriptEnabled });
       await signIn(page, server);
     });
@@ -134,6 +135,50 @@ for (const javaScriptEnabled of [true, false]) {
       await page.getByRole("button", { name: /^Delete/ }).click();
       await assertPage(page, "Service accounts");
       assert.equal(await page.getByRole("link", { name: "release-bot", exact: true }).count(), 0);
+    });
+
+    test("an issuer is trusted, its workload gets a token, and it is trusted no longer", async () => {
+      await page.goto(`${server.admin}/console/issuers`);
+      await page.getByRole("link", { name: "New issuer entry" }).first().click();
+      await assertPage(page, "New issuer entry");
+      await page.getByLabel("Name", { exact: true }).fill("ci");
+      await page.getByLabel("Issuer", { exact: true }).fill("not a URL");
+      await page.getByRole("button", { name: "Create issuer entry" }).click();
+      await assertPage(page);
+      await page.getByRole("alert").waitFor();
+      assert.equal(await page.getByLabel("Issuer", { exact: true }).getAttribute("aria-invalid"), "true");
+      await picture(page, `issuer-form-${javaScriptEnabled ? "script" : "plain"}`);
+
+      // Its keys are known beforehand: it is asked for nothing.
+      const other = await startIssuer(() => "https://sts.example.com");
+      await page.getByLabel("Issuer", { exact: true }).fill(other.url);
+      await page.getByLabel("JWKS", { exact: true }).fill(JSON.stringify(other.jwks));
+      await page.getByRole("button", { name: "Create issuer entry" }).click();
+      await assertPage(page, "ci");
+      const identities = [{ name: "job", issuer: "ci", subject: "job-1" }];
+      await server.apply({ service_accounts: { "ci-job": { teams: ["deployers"], identities } } });
+      const exchange = async () => {
+        const parameters = { subject_token: await other.token({ sub: "job-1" }), audience: "ci-job" };
+        return (await server.present(parameters)).status;
+      };
+      assert.equal(await exchange(), 200);
+
+      await page.goto(`${server.admin}/console/issuers/ci`);
+      await page.getByRole("link", { name: "Edit" }).click();
+      await assertPage(page, "Edit issuer entry");
+      await page.getByLabel("Enabled").selectOption("No");
+      await page.getByRole("button", { name: "Save issuer entry" }).click();
+      await assertPage(page, "ci");
+      assert.equal(await exchange(), 400);
+      await picture(page, `issuer-${javaScriptEnabled ? "script" : "plain"}`);
+
+      await server.cli("delete", "service-accounts", "ci-job");
+      await page.getByRole("link", { name: "Delete" }).click();
+      await page.locator('form input:not([type="hidden"])').first().fill("ci");
+      await page.getByRole("button", { name: /^Delete/ }).click();
+      await assertPage(page, "Issuers");
+      assert.equal(await page.getByRole("link", { name: "ci", exact: true }).count(), 0);
+      await other.stop();
     });
 
     test("what a file declares is shown with its file, and cannot be changed", async () => {

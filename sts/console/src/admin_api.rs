@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sts_api::ErrorAnswer;
-use sts_types::RequestId;
+use sts_types::{ObjectKind, RequestId};
 
 use crate::Rights;
 
@@ -141,6 +141,9 @@ pub type ApiFuture<'a> = Pin<Box<dyn Future<Output = ApiAnswer> + 'a>>;
 pub trait AdminApi: Send + Sync + 'static {
     /// Does what `request` asks for, with the rights of `actor` and in its name.
     fn call<'a>(&'a self, actor: &'a Actor, request: ApiRequest) -> ApiFuture<'a>;
+
+    /// The kinds of objects that it changes (`manage.kinds`).
+    fn managed_kinds(&self) -> Vec<ObjectKind>;
 }
 
 impl dyn AdminApi {

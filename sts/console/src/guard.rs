@@ -63,7 +63,7 @@ pub(crate) async fn guard(
 /// The frame around an error of a session.
 fn frame(request: &HttpRequest) -> Option<Frame> {
     let FoundSession(session) = request.extensions().get::<FoundSession>().cloned()?;
-    Some(Frame::new(&session, Section::of_path(request.path()), None))
+    Some(Frame::new(&session, Section::of_path(request.path()), &[], None))
 }
 
 /// Refuses a form of another site, and finds the session.

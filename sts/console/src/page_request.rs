@@ -69,7 +69,7 @@ impl PageRequest {
 
     /// What the page has around it.
     pub(crate) fn frame(&self, section: Section) -> Frame {
-        Frame::new(self.signed_in.session(), section, self.notice.clone())
+        Frame::new(self.signed_in.session(), section, &self.console.api().managed_kinds(), self.notice.clone())
     }
 
     /// An answer with `page`.

@@ -10,7 +10,7 @@ use actix_web::{App, HttpMessage as _, test};
 use serde_json::{Value, json};
 use sts_store::{LedgerFuture, SessionKey, SessionKind, SessionStore, StoredSession};
 use sts_testkit::ManualClock;
-use sts_types::{Digest256, Entropy, RequestId, UnixTime};
+use sts_types::{Digest256, Entropy, ObjectKind, RequestId, UnixTime};
 
 use crate::{
     Actor, AdminApi, AdminTokenError, AdminTokenSource, ApiAnswer, ApiFuture, ApiRequest, BrowserRequest, Console,
@@ -34,9 +34,15 @@ pub(crate) fn hostile() -> String {
 pub(crate) struct FakeApi {
     answers: Mutex<Vec<(Method, String, ApiAnswer)>>,
     asked: Mutex<Vec<ApiRequest>>,
+    is_of_files: bool,
 }
 
 impl FakeApi {
+    /// Changes no object, as with `manage.kinds: []`.
+    pub(crate) fn of_files(self) -> Self {
+        Self { is_of_files: true, ..self }
+    }
+
     /// Answers requests for `target`; one without a query string is for all of them.
     pub(crate) fn on(self, method: Method, target: &str, status: u16, body: Value) -> Self {
         let etag = body.get("revision").map(|revision| format!("\"{revision}\""));
@@ -73,6 +79,13 @@ impl AdminApi for FakeApi {
         let answer = self.answer(&request);
         self.asked.lock().unwrap().push(request);
         Box::pin(async { answer })
+    }
+
+    fn managed_kinds(&self) -> Vec<ObjectKind> {
+        match self.is_of_files {
+            true => Vec::new(),
+            false => ObjectKind::ALL.to_vec(),
+        }
     }
 }
 

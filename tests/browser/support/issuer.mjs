@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { once } from "node:events";
 import { SignJWT, exportJWK, generateKeyPair } from "jose";
 
-/** Starts an issuer. `token(claims)` signs an ID token that is in time. */
+/** Starts an issuer with the keys `jwks`. `token(claims)` signs an ID token that is in time. */
 export async function startIssuer(audience) {
   const { privateKey, publicKey } = await generateKeyPair("ES256", { extractable: true });
   const jwk = { ...(await exportJWK(publicKey)), kid: "issuer-1", alg: "ES256", use: "sig" };
@@ -22,6 +22,7 @@ export async function startIssuer(audience) {
   const url = () => `http://127.0.0.1:${server.address().port}`;
   return {
     url: url(),
+    jwks: { keys: [jwk] },
     token: (claims) =>
       new SignJWT({ jti: crypto.randomUUID(), ...claims })
         .setProtectedHeader({ alg: "ES256", kid: "issuer-1" })

@@ -75,8 +75,11 @@ export async function startServer({ files = {}, ...members } = {}) {
     },
     /** Presents an ID token with these claims for an account. */
     async exchange(claims, parameters) {
-      const subject = await issuer.token(claims);
-      return server.token({ grant_type: GRANT, subject_token_type: ID_TOKEN, subject_token: subject, ...parameters });
+      return server.present({ subject_token: await issuer.token(claims), ...parameters });
+    },
+    /** Presents an ID token of whatever issuer. */
+    async present(parameters) {
+      return server.token({ grant_type: GRANT, subject_token_type: ID_TOKEN, ...parameters });
     },
     /** Sends a request to the token endpoint. */
     async token(parameters) {

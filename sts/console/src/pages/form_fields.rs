@@ -109,6 +109,26 @@ pub(super) enum Shape {
     List(char),
     /// Scopes by API: `deploy: releases:read deployments:create`, one API a line.
     Grants,
+    /// JSON on several lines.
+    Json,
+    /// Yes, no, or what holds where neither is said.
+    Switch,
+    /// One of these: value and label.
+    Choice(&'static [(&'static str, &'static str)]),
+}
+
+/// The options of a switch.
+const SWITCH: &[(&str, &str)] = &[("", "Default"), ("true", "Yes"), ("false", "No")];
+
+impl Shape {
+    fn control(self) -> Control {
+        match self {
+            Self::Text | Self::List(_) => Control::Line,
+            Self::Grants | Self::Json => Control::Lines,
+            Self::Switch => Control::Choice(SWITCH),
+            Self::Choice(options) => Control::Choice(options),
+        }
+    }
 }
 
 impl Member {
@@ -128,7 +148,9 @@ impl Member {
     fn typed(&self, value: Option<&Value>) -> String {
         let read = |sent: &str| self.value(sent).unwrap_or_else(|| self.empty());
         match self.shape {
-            Shape::Text => faithful_line(value, text(value), |sent| of_kind(value, sent)),
+            Shape::Text | Shape::Choice(_) => faithful_line(value, text(value), |sent| of_kind(value, sent)),
+            Shape::Switch => faithful_line(value, text(value), read),
+            Shape::Json => value.filter(|value| !value.is_null()).map_or_else(String::new, pretty),
             Shape::List(',') => faithful_line(value, texts(value), read),
             Shape::List(separator) => faithful_line(value, texts(value).replace(", ", &separator.to_string()), read),
             Shape::Grants => faithful(value, grants_typed(value), read),
@@ -138,9 +160,9 @@ impl Member {
     /// What an empty field stands for.
     fn empty(&self) -> Value {
         match self.shape {
-            Shape::Text => json!(""),
+            Shape::Text | Shape::Choice(_) | Shape::Switch => json!(""),
             Shape::List(_) => json!([]),
-            Shape::Grants => json!({}),
+            Shape::Grants | Shape::Json => json!({}),
         }
     }
 
@@ -150,14 +172,22 @@ impl Member {
         if typed.is_empty() {
             return None;
         }
+        let is_text = matches!(self.shape, Shape::Text | Shape::Choice(_) | Shape::Switch);
         // A text that begins like JSON is a text: only quotes are taken off.
-        let json = structured(typed).filter(|value| self.shape != Shape::Text || value.is_string());
+        let json = structured(typed).filter(|value| !is_text || value.is_string());
         Some(json.unwrap_or_else(|| match self.shape {
-            Shape::Text => json!(typed),
+            Shape::Switch => typed.parse::<bool>().map_or_else(|_| json!(typed), Value::from),
+            // What is no JSON goes to the API as a text, which says what is wrong with it.
+            Shape::Text | Shape::Choice(_) | Shape::Json => json!(typed),
             Shape::List(separator) => json!(list(typed, separator)),
             Shape::Grants => grants_value(typed),
         }))
     }
+}
+
+fn pretty(value: &Value) -> String {
+    // A text in the place of JSON was typed so.
+    value.as_str().map_or_else(|| format!("{value:#}"), str::to_owned)
 }
 
 fn list(typed: &str, separator: char) -> Vec<&str> {
@@ -253,7 +283,7 @@ pub(super) fn fields(
             label: member.label.into(),
             help: member.help.into(),
             is_optional: member.is_optional,
-            control: if member.shape == Shape::Grants { Control::Lines } else { Control::Line },
+            control: member.shape.control(),
             error: problem.and_then(|problem| problem.about(member.key)),
             theirs: theirs.filter(|theirs| member.value(theirs) != member.value(&value)),
             before,
@@ -282,6 +312,9 @@ mod tests {
         Member::text("teams", "Teams", "").shape(Shape::List(',')),
         Member::text("scopes", "Scopes", "").shape(Shape::List(' ')),
         Member::text("grants", "Grants", "").shape(Shape::Grants),
+        Member::text("jwks", "JWKS", "").shape(Shape::Json),
+        Member::text("shared", "Shared", "").shape(Shape::Switch),
+        Member::text("replay", "Replay", "").shape(Shape::Choice(&[("", "Default"), ("once", "Once")])),
     ];
 
     fn document(value: Value) -> Map<String, Value> {
@@ -295,6 +328,9 @@ mod tests {
             json!({ "display_name": "D", "teams": ["a", "b"], "scopes": ["x:y", "z"],
                 "grants": { "deploy": ["deployments:create", "releases:read"], "empty": [] } }),
             json!({ "display_name": "a\nb", "teams": ["a, b", "c"], "scopes": ["x y"], "grants": { "a": ["b c"] } }),
+            json!({ "jwks": { "keys": [{ "kid": "a\nb" }] }, "shared": true, "replay": "once" }),
+            json!({ "jwks": "${JWKS}", "shared": "${SHARED}", "replay": "twice" }),
+            json!({ "jwks": [1], "shared": false, "replay": "true" }),
         ] {
             let spec = document(spec);
             assert_eq!(Values::of_document(MEMBERS, &spec).document(MEMBERS), spec);
@@ -325,6 +361,6 @@ mod tests {
         let theirs = Values::of_document(MEMBERS, &document(json!({ "display_name": "theirs", "teams": ["a"] })));
         let fields = fields(MEMBERS, &typed, None, Origin { before: Some(&theirs), is_changed: true });
         let shown: Vec<Option<&str>> = fields.iter().map(|field| field.theirs.as_deref()).collect();
-        assert_eq!(shown, [Some("theirs"), None, None, None]);
+        assert_eq!(shown, [Some("theirs"), None, None, None, None, None, None]);
     }
 }

@@ -1,5 +1,7 @@
 //! What all pages have around them.
 
+use sts_types::ObjectKind;
+
 use crate::{Rights, Session};
 
 /// A page of the navigation.
@@ -71,25 +73,21 @@ impl Section {
         }
     }
 
-    /// Whether its page is served. Only then is it in the navigation.
-    #[must_use]
-    pub const fn is_served(self) -> bool {
-        match self {
-            Self::Overview => true,
-            Self::ServiceAccounts => true,
-            Self::Teams => true,
-            Self::Apis => true,
-            Self::Issuers => true,
-            Self::Tokens => true,
-            Self::Denials => true,
-            Self::Audit => true,
-            Self::SigningKeys => true,
-        }
-    }
-
     /// The sections of the navigation, in their order.
     pub fn navigation() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter().filter(|section| section.is_served())
+        Self::ALL.into_iter()
+    }
+
+    /// The kind of objects that its pages show.
+    #[must_use]
+    pub const fn kind(self) -> Option<ObjectKind> {
+        match self {
+            Self::ServiceAccounts => Some(ObjectKind::ServiceAccount),
+            Self::Teams => Some(ObjectKind::Team),
+            Self::Apis => Some(ObjectKind::Api),
+            Self::Issuers => Some(ObjectKind::Issuer),
+            Self::Overview | Self::Tokens | Self::Denials | Self::Audit | Self::SigningKeys => None,
+        }
     }
 
     /// The section that has the page at `path`.
@@ -113,21 +111,36 @@ pub struct Frame {
     pub csrf: String,
     /// Whether the session may change anything. Forms of changes are left out otherwise.
     pub may_write: bool,
+    /// Whether the section's objects are declared in files only, because `manage.kinds` does not name their kind.
+    pub is_of_files: bool,
     /// What the request before did.
     pub notice: Option<String>,
 }
 
 impl Frame {
-    /// The frame of a page of `session`.
+    /// The frame of a page of `session`. `managed` are the kinds of objects that can be changed here.
     #[must_use]
-    pub fn new(session: &Session, section: Section, notice: Option<String>) -> Self {
+    pub fn new(session: &Session, section: Section, managed: &[ObjectKind], notice: Option<String>) -> Self {
         Self {
             section,
             user: session.user.clone(),
             csrf: session.csrf.clone(),
             may_write: session.rights == Rights::Admin,
+            is_of_files: section.kind().is_some_and(|kind| !managed.contains(&kind)),
             notice,
         }
+    }
+
+    /// Whether the session may create and change objects of the section.
+    #[must_use]
+    pub fn may_edit(&self) -> bool {
+        self.may_write && !self.is_of_files
+    }
+
+    /// The key of the section's objects in the configuration, for people who look for the way to change them here.
+    #[must_use]
+    pub fn unmanaged_kind(&self) -> Option<&'static str> {
+        self.section.kind().filter(|_| self.may_write && self.is_of_files).map(ObjectKind::key)
     }
 }
 

@@ -57,7 +57,7 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    pub(super) fn new(object: &Object, etag: String, may_write: bool) -> Self {
+    pub(super) fn new(object: &Object, etag: String, may_edit: bool) -> Self {
         Self {
             name: object.name.clone(),
             display_name: text(object.spec.get("display_name")),
@@ -65,7 +65,7 @@ impl Head {
             state: Badge::of_object(object),
             source: Source::new(object),
             etag,
-            is_editable: may_write && object.source == ObjectSource::Managed,
+            is_editable: may_edit && object.source == ObjectSource::Managed,
             faults: object.findings.iter().map(|finding| finding.message.clone()).collect(),
         }
     }

@@ -131,7 +131,7 @@ pub(super) async fn show<K: Listed>(request: PageRequest) -> Result<HttpResponse
         ObjectKind::Team => members(&request, &name).await?,
         _ => (None, false),
     };
-    let head = Head::new(&object, etag, frame.may_write);
+    let head = Head::new(&object, etag, frame.may_edit());
     request.page(&ObjectView { frame, head, facts, members, has_more_members })
 }
 

@@ -8,7 +8,8 @@ use actix_web::dev::{Path, ResourceDef};
 use actix_web::http::header;
 use serde_json::Value;
 use sts_console::{Actor, AdminApi, ApiAnswer, ApiFuture, ApiRequest, Method, Rights};
-use sts_types::RequestId;
+use sts_service::manage::rule_kind;
+use sts_types::{ObjectKind, RequestId};
 
 use super::{Caller, Right, Route, all_routes};
 use crate::admin::Request;
@@ -92,6 +93,11 @@ impl AdminApi for InProcessApi {
             let response = answered.unwrap_or_else(|failure| failure.response(&actor.request_id, ErrorForm::Problem));
             read(response, &actor.request_id)
         })
+    }
+
+    fn managed_kinds(&self) -> Vec<ObjectKind> {
+        let kinds = self.state.managed().map(|managed| managed.rules().managed_kinds()).unwrap_or_default();
+        kinds.into_iter().filter_map(rule_kind).collect()
     }
 }
 

@@ -91,7 +91,7 @@ async fn page(
     let (entries, next) = page_of(members, after.as_deref());
     let (history, older) = history(request, &name, is_family || count == 0).await?;
     let page = IssuerPage {
-        head: Head::new(&object, etag.unwrap_or_default(), frame.may_write),
+        head: Head::new(&object, etag.unwrap_or_default(), frame.may_edit()),
         frame,
         path: path(&name),
         facts: object.spec.iter().map(|(key, value)| (key.clone(), text(Some(value)))).collect(),

@@ -1,5 +1,6 @@
 //! Issuers: the list, and one of them with its keys and their history.
 
+mod form;
 mod issuer;
 mod list;
 #[cfg(test)]
@@ -8,14 +9,32 @@ mod tests;
 use actix_web::web::{self, ServiceConfig};
 use sts_api::{EntryState, IssuerEntry};
 
+use self::form::IssuerEntries;
 use super::frame::Section;
 use super::pieces::{Badge, Tone, segment};
+use super::{deletion, editing};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
+    let (get, post) = (web::get, web::post);
     config
-        .service(web::resource("/issuers").route(web::get().to(list::show)))
-        .service(web::resource("/issuers/{name}").route(web::get().to(issuer::show)))
-        .service(web::resource("/issuers/{name}/refresh").route(web::post().to(issuer::refresh)));
+        .service(web::resource("/issuers").route(get().to(list::show)))
+        .service(
+            web::resource("/new/issuer")
+                .route(get().to(editing::show_new::<IssuerEntries>))
+                .route(post().to(editing::create::<IssuerEntries>)),
+        )
+        .service(web::resource("/issuers/{name}").route(get().to(issuer::show)))
+        .service(
+            web::resource("/issuers/{name}/edit")
+                .route(get().to(editing::show_edit::<IssuerEntries>))
+                .route(post().to(editing::save::<IssuerEntries>)),
+        )
+        .service(
+            web::resource("/issuers/{name}/delete")
+                .route(get().to(deletion::show::<IssuerEntries>))
+                .route(post().to(deletion::delete::<IssuerEntries>)),
+        )
+        .service(web::resource("/issuers/{name}/refresh").route(post().to(issuer::refresh)));
 }
 
 /// The path of an issuer's page.

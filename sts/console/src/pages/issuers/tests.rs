@@ -146,3 +146,61 @@ async fn an_entry_that_is_not_in_force_and_a_family_have_pages() {
     page.assert_sound();
     assert!(page.body.contains("Keys stale"));
 }
+
+fn managed() -> Value {
+    let text = hostile();
+    let spec = json!({ "issuer": "https://ci.example", "shared": true, "jwks": { "keys": [] }, "variables": { "region": [text] },
+        "ca_file": "corp.pem" });
+    json!({ "kind": "issuers", "name": "ci", "spec": spec, "source": "managed", "revision": 3, "updated_at": 1, "updated_by": text })
+}
+
+fn managed_api() -> FakeApi {
+    let refused = json!({ "detail": hostile(), "request_id": REQUEST_ID, "findings":
+        [{ "severity": "error", "pointer": "/spec/issuer", "message": hostile(), "help": null }] });
+    FakeApi::default()
+        .on(Method::Get, "/issuers", 200, json!({ "issuers": [], "families": [], "items": [managed()], "next": null }))
+        .on(Method::Get, "/issuers/ci", 200, managed())
+        .on(Method::Get, "/tokens", 200, json!({ "tokens": [], "next": null }))
+        .on(Method::Delete, "/issuers/ci", 422, refused.clone())
+        .on(Method::Patch, "/issuers/ci", 200, managed())
+        .on(Method::Post, "/issuers", 422, refused)
+}
+
+#[actix_web::test]
+async fn the_forms_of_issuers_escape_what_strangers_wrote() {
+    let browser = Browser::admin(managed_api()).await;
+    for path in
+        [LIST, "/console/issuers/ci", "/console/issuers/ci/edit", "/console/issuers/ci/delete", "/console/new/issuer"]
+    {
+        let page = browser.get(path).await;
+        assert_eq!(page.status, 200, "{path}: {}", page.body);
+        page.assert_sound();
+    }
+    let refused = browser.post("/console/new/issuer", &[("name", "ci"), ("issuer", &hostile())]).await;
+    assert_eq!(refused.status, 422);
+    refused.assert_sound();
+    assert!(refused.body.contains("href=\"#issuer\"") && refused.body.contains("The issuer entry was not created."));
+}
+
+#[actix_web::test]
+async fn a_change_of_an_issuer_has_only_what_was_typed_anew() {
+    let browser = Browser::admin(managed_api()).await;
+    let form = browser.get("/console/issuers/ci/edit").await.body;
+    assert!(form.contains("<option value=\"true\" selected>Yes</option>"), "{form}");
+    let before = [("before.issuer", "https://ci.example"), ("before.shared", "true"), ("before.jwks", "{\"keys\":[]}")];
+    let typed =
+        [("issuer", "https://ci.example"), ("shared", "false"), ("jwks", "{ \"keys\": [] }"), ("audience", "a b")];
+    let answer = browser.post("/console/issuers/ci/edit", &[&before[..], &typed[..]].concat()).await;
+    assert_eq!((answer.status, answer.location.as_str()), (303, "/console/issuers/ci"), "{}", answer.body);
+    assert_eq!(browser.changes()[0].body, json!({ "spec": { "shared": false, "audience": ["a", "b"] } }));
+}
+
+#[actix_web::test]
+async fn what_only_files_declare_has_no_form_and_says_why() {
+    let browser = Browser::admin(managed_api().of_files()).await;
+    let list = browser.get(LIST).await.body;
+    assert!(!list.contains("/console/new/issuer") && list.contains("<code>manage.kinds</code>"), "{list}");
+    assert!(!browser.get("/console/issuers/ci").await.body.contains("/edit\""));
+    let reader = Browser::reader(managed_api().of_files()).await.get(LIST).await.body;
+    assert!(!reader.contains("manage.kinds"), "a reader could not change them anyway");
+}

@@ -61,7 +61,7 @@ async fn page(
     let groups = group_teams(request, &name).await?;
     let frame = request.frame(Section::ServiceAccounts);
     let identities = object.spec.get("identities").and_then(Value::as_array);
-    let head = Head::new(&object, etag, frame.may_write);
+    let head = Head::new(&object, etag, frame.may_edit());
     let page = ServiceAccount {
         facts: facts(&object.spec),
         is_enabled: object.is_enabled(),

@@ -16,7 +16,7 @@ const SHOWN: usize = 10;
 pub(crate) struct Activity {
     pub(crate) rows: Vec<DecisionRow>,
     /// All of its refusals.
-    pub(crate) denials_path: Option<String>,
+    pub(crate) denials_path: String,
 }
 
 /// One decision.
@@ -44,7 +44,7 @@ impl Activity {
         rows.truncate(SHOWN);
         let query = DenialQuery { account: Some(account.to_owned()), ..DenialQuery::default() };
         let path = format!("{}?{}", Section::Denials.path(), query.to_query());
-        Ok(Self { rows, denials_path: Section::Denials.is_served().then_some(path) })
+        Ok(Self { rows, denials_path: path })
     }
 }
 
@@ -55,7 +55,7 @@ impl DecisionRow {
             time: denial.time,
             outcome: Badge { tone: Tone::Bad, word: "Refused" },
             what: denial.summary.clone(),
-            path: Section::Denials.is_served().then_some(page),
+            path: Some(page),
             by: denial.subject.clone().unwrap_or_default(),
         }
     }

@@ -142,7 +142,7 @@ pub(in super::super) async fn show(request: PageRequest) -> Result<HttpResponse,
     let (identity, etag) = current(&request, &context).await?;
     let (account, _) = load(&request, KIND, &context.account).await?;
     let frame = request.frame(Section::ServiceAccounts);
-    let is_editable = frame.may_write && account.source == sts_api::ObjectSource::Managed;
+    let is_editable = frame.may_edit() && account.source == sts_api::ObjectSource::Managed;
     let issuer = of_identity(&fields(None), &identity).remove("issuer").unwrap_or_default();
     let typed = of_identity(&context.fields(&issuer), &identity);
     let before = Some((typed.clone(), false));
