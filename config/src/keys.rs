@@ -215,6 +215,11 @@ static STORE: Section = Section {
         Key::new("key_file", Kind::Path, "Private key of the client certificate, PEM."),
         Key::new("prefix", Kind::Text, "Prefix of every key in the store.").default("\"sts:\""),
         Key::new("timeout", Kind::Timeout, "Deadline of one operation, 10ms to 10s.").default("250ms"),
+        Key::new(
+            "shards",
+            Kind::Integer(1, 256),
+            "Number of shards, each in a slot of its own. It is fixed when the store is made. Default 1, for `redis-cluster://` 32.",
+        ),
     ],
 };
 
@@ -793,7 +798,7 @@ mod tests {
     /// other platforms.
     const ALL: &str = "
         issuer listen tls{cert_file key_file} behind_tls_proxy admin{listen hosts tls{cert_file key_file}} data_dir
-        store{url username password_file ca_file cert_file key_file prefix timeout} status_list accounts proxy
+        store{url username password_file ca_file cert_file key_file prefix timeout shards} status_list accounts proxy
         signing{algorithms rotate_every keys_dir store seal_key_file pkcs11{module token_label pin_file}} tokens{ttl max_ttl cap_to_subject ignore_scopes copy_claims require_account}
         limits{failures_per_second failure_burst connections keep_alive} shutdown{drain} log{format level claims} audit{file{path max_size max_files} syslog required}
         api_keys{enabled default_ttl max_ttl} console{issuer client_id client_secret_file scopes admin read ca_file proxy}

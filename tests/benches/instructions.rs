@@ -289,6 +289,7 @@ impl Exchange {
                 issuer: &self.issuer,
                 signer: &*signer,
                 entropy: &OsEntropy,
+                shard: None,
                 now_millis: u64::try_from(NOW.as_secs()).unwrap() * 1000,
                 cap_to_subject: false,
                 status: None,

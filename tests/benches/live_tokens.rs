@@ -20,7 +20,7 @@ use futures_util::future::join_all;
 use sts_store::contract::{AlertLog, ManualClock, START, TestSeal, record, revocation, rule};
 use sts_store::{Entry, Ledger, Listing, Revocation, TokenRecord};
 use sts_store_embedded::EmbeddedLedger;
-use sts_store_redis::{Node, RedisLedger, RedisParts, RedisSpec, Topology};
+use sts_store_redis::{Node, RedisLedger, RedisParts, RedisSpec, ShardCount, Topology};
 use sts_testkit::RedisServer;
 use sts_types::{AccountId, Jti, Seal};
 use tokio::runtime::Runtime;
@@ -99,6 +99,7 @@ fn redis(runtime: &Runtime, directory: &tempfile::TempDir, tokens: u64) -> Rows 
         prefix: "sts:".to_owned(),
         timeout: Duration::from_secs(20),
         wait_replicas: 0,
+        shards: ShardCount::ONE,
     };
     let parts = RedisParts {
         seal: Arc::new(TestSeal(1)),

@@ -26,7 +26,7 @@ use futures_util::future::join_all;
 use sts_store::contract::{AlertLog, ManualClock, START, TestSeal, object, record};
 use sts_store::{Committed, Ledger, ManagedObject, ObjectChange, ObjectKind, ObjectStore, TokenRecord};
 use sts_store_embedded::EmbeddedLedger;
-use sts_store_redis::{Node, RedisLedger, RedisParts, RedisSpec, Topology};
+use sts_store_redis::{Node, RedisLedger, RedisParts, RedisSpec, ShardCount, Topology};
 use sts_testkit::RedisServer;
 use sts_types::{Jti, Seal};
 use tempfile::TempDir;
@@ -175,6 +175,7 @@ impl Store<RedisLedger> {
             prefix: "sts:".to_owned(),
             timeout: Duration::from_secs(20),
             wait_replicas: 0,
+            shards: ShardCount::ONE,
         };
         let parts = RedisParts {
             seal: Arc::new(TestSeal(1)),

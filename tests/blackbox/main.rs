@@ -82,6 +82,7 @@ mod resource_server;
 mod revocation;
 mod secrets;
 mod service_manager;
+mod shards;
 mod shared_keys;
 mod signed_introspection;
 mod sinks;

@@ -13,7 +13,7 @@ pub(crate) fn shared_world(redis: &RedisServer, keys: &Site) -> Config {
 }
 
 /// Starts servers one after the other, because the first creates the keys.
-fn replicas<const N: usize>(config: &Config) -> [Server; N] {
+pub(crate) fn replicas<const N: usize>(config: &Config) -> [Server; N] {
     std::array::from_fn(|_| Server::start_in(STS, world_site(config)))
 }
 
@@ -37,12 +37,12 @@ fn rv03_a_revocation_at_one_replica_is_seen_by_the_next_introspection_at_any_oth
     }
 }
 
-fn ready(server: &Server) -> u16 {
+pub(crate) fn ready(server: &Server) -> u16 {
     server.send(&Request::get("/readyz")).status
 }
 
 /// The operator's view of readiness.
-fn detail(server: &Server) -> serde_json::Value {
+pub(crate) fn detail(server: &Server) -> serde_json::Value {
     sts_testkit::send(server.admin(), &Request::get("/readyz")).json()
 }
 

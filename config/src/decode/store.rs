@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sts_store::spec::{RedisSpec, StoreSpec, Topology};
+use sts_store::spec::{RedisSpec, ShardCount, StoreSpec, Topology};
 use sts_types::CheckCode;
 
 use super::named_file::{FileKind, NamedFile};
@@ -54,6 +54,8 @@ fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, url: Option<Store
     let [ca, certificate, key] = ["ca_file", "cert_file", "key_file"].map(|name| file(reader, members, name));
     let prefix = reader.optional(members, "prefix", prefix);
     let timeout = reader.optional(members, "timeout", timeout);
+    // The default depends on the URL.
+    let shards = ShardCount::new(reader.integer_or(members, "shards", 0));
     let mut redis = match url {
         None => return store,
         Some(StoreUrl::Embedded) => {
@@ -76,6 +78,7 @@ fn with_members(reader: &mut Reader<'_>, members: &Fields<'_>, url: Option<Store
     redis.password_file = store.password_file.as_ref().map(|(path, _)| path.clone());
     redis.prefix = prefix.unwrap_or(redis.prefix);
     redis.timeout = timeout.unwrap_or(redis.timeout);
+    redis.shards = shards.unwrap_or(redis.shards);
     store.spec = StoreSpec::Redis(redis);
     store
 }
@@ -89,7 +92,7 @@ fn file(reader: &mut Reader<'_>, members: &Fields<'_>, key: &'static str) -> Opt
 
 /// Reports the members that an embedded store does not use.
 fn refuse_redis_members(reader: &mut Reader<'_>, members: &Fields<'_>) {
-    for key in ["username", "password_file", "ca_file", "cert_file", "key_file", "prefix", "timeout"] {
+    for key in ["username", "password_file", "ca_file", "cert_file", "key_file", "prefix", "timeout", "shards"] {
         refuse(
             reader,
             members,

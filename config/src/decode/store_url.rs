@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sts_store::spec::{Node as RedisNode, RedisSpec, Topology};
+use sts_store::spec::{Node as RedisNode, RedisSpec, ShardCount, Topology};
 use sts_types::CheckCode;
 
 /// Default prefix of every key.
@@ -64,6 +64,10 @@ pub(super) fn parse(text: &str) -> Result<RedisSpec, StoreUrlError> {
         "redis-cluster" => (cluster(addresses, path)?, 0),
         _ => (sentinel(addresses, path)?, 0),
     };
+    let shards = match topology {
+        Topology::Cluster(_) => ShardCount::OF_A_CLUSTER,
+        Topology::Single(_) | Topology::Sentinel { .. } => ShardCount::ONE,
+    };
     Ok(RedisSpec {
         topology,
         database,
@@ -73,6 +77,7 @@ pub(super) fn parse(text: &str) -> Result<RedisSpec, StoreUrlError> {
         prefix: PREFIX.to_owned(),
         timeout: TIMEOUT,
         wait_replicas: query.map_or(Ok(0), wait_replicas)?,
+        shards,
     })
 }
 

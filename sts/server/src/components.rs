@@ -11,7 +11,7 @@ use sts_console::Sessions;
 use sts_jose::OsEntropy;
 use sts_keyring::Keyring;
 use sts_service::{ApiKeyLimits, ApiSecret, IssuerKeys, Service, ServiceDependencies, Snapshot, TrustTable};
-use sts_store::spec::StoreSpec;
+use sts_store::spec::{ShardCount, StoreSpec};
 use sts_store::{Alert, Alerts, Ledger, ObjectStore, RefusalStore, SessionStore};
 use sts_store_embedded::EmbeddedLedger;
 use sts_store_redis::{RedisLedger, RedisParts};
@@ -30,6 +30,7 @@ use crate::metrics::Metrics;
 use crate::openid_provider::ConsoleSignIn;
 use crate::signing_keys;
 use crate::start_error::StartError;
+use crate::store_health::StoreHealth;
 use crate::traces::{Exporter, TracedKeys, TracedLedger, Traces};
 
 /// Everything that runs behind the listeners.
@@ -106,7 +107,7 @@ impl Components {
             metrics,
             audit,
             traces,
-            store: Arc::default(),
+            store: Arc::new(StoreHealth::new(is_sharded(settings))),
             directories,
             last_uses,
             managed: RwLock::default(),
@@ -160,10 +161,16 @@ fn open_store(
             let watermark = redis_watermark(settings);
             let runtime = tokio::runtime::Handle::current();
             let parts = RedisParts { seal, clock, entropy, alerts, runtime, watermark };
-            let store = Arc::new(RedisLedger::open((**redis).clone(), parts)?);
-            Ok(Stores::of(store, None))
+            if redis.shards == ShardCount::ONE {
+                return Ok(Stores::of(Arc::new(RedisLedger::open((**redis).clone(), parts)?), None));
+            }
+            Ok(Stores::of(Arc::new(RedisLedger::open_shards(redis, &parts)?), None))
         }
     }
+}
+
+fn is_sharded(settings: &Settings) -> bool {
+    matches!(&settings.store, StoreSpec::Redis(redis) if redis.shards != ShardCount::ONE)
 }
 
 /// The file that remembers the highest revocation seen in a Redis.

@@ -32,6 +32,8 @@ pub(crate) struct StoreHealth {
     requested: Notify,
     /// Only one probe runs at a time.
     probing: tokio::sync::Mutex<()>,
+    /// Whether the store has several shards. One that is away fails requests while the others go on.
+    is_sharded: bool,
 }
 
 /// All times are of the monotonic clock.
@@ -49,6 +51,11 @@ struct State {
 }
 
 impl StoreHealth {
+    /// The health of a store of several shards, or of one.
+    pub(crate) fn new(is_sharded: bool) -> Self {
+        Self { is_sharded, ..Self::default() }
+    }
+
     /// Whether the store is ready, without waiting. If the result is old, requests a new probe.
     pub(crate) fn is_ready(&self, now: Duration) -> bool {
         self.read(now);
@@ -66,8 +73,13 @@ impl StoreHealth {
         state.outcome.clone().map(|outcome| outcome.map(|()| warnings()))
     }
 
-    /// Records that the store failed a request.
+    /// Records that the store failed a request. With several shards only a probe tells whether there
+    /// are others.
     pub(crate) fn request_failed(&self, now: Duration) {
+        if self.is_sharded {
+            self.requested.notify_one();
+            return;
+        }
         let mut state = self.state();
         state.failed = state.failed.max(Some(now));
         if state.outcome.as_ref().is_none_or(Result::is_ok) {
@@ -225,6 +237,18 @@ mod tests {
         assert!(is_ready(&health));
         health.note(at(30), at(31), away()).unwrap_err();
         assert!(health.read(at(31)).unwrap().unwrap_err().to_string().contains("away"));
+    }
+
+    #[test]
+    fn a_request_that_one_shard_fails_does_not_make_the_store_unready_before_a_probe_says_so() {
+        let health = StoreHealth::new(true);
+        health.note(at(1), at(2), Ok(Vec::new())).unwrap();
+        health.request_failed(at(10));
+        assert!(is_ready(&health));
+        health.note(at(11), at(12), Ok(Vec::new())).unwrap();
+        assert!(is_ready(&health), "the failure does not outlast the probe");
+        health.note(at(20), at(21), away()).unwrap_err();
+        assert!(!is_ready(&health), "all shards are away");
     }
 
     #[test]

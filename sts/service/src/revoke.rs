@@ -70,6 +70,7 @@ impl Revoker {
             before: None,
             before_millis: 0,
             order: None,
+            shard_orders: Arc::default(),
             at: now,
             by: TOKEN_HOLDER.to_owned(),
             reason: None,

@@ -44,6 +44,12 @@ impl Standing {
     }
 }
 
+/// An entry with the rules that the ledger had for it. Those of another look-up may be older for it.
+struct RuledEntry {
+    entry: Entry,
+    rules: Arc<[Revocation]>,
+}
+
 impl Introspector {
     /// Where the token of `jti` stands. `parent` is the token that it says it came from, which is
     /// read in the same round trip. The caller has to check that the presented token is the one of
@@ -59,20 +65,24 @@ impl Introspector {
     ) -> Result<Standing, LedgerError> {
         let mut wanted = vec![jti.clone()];
         wanted.extend(parent.filter(|parent| *parent != jti).cloned());
-        // Both at once, so that a remote store costs one round trip.
-        let (found, rules) = tokio::try_join!(self.look_up(wanted), self.ledger.rules())?;
-        let mut found = Ancestry(found);
-        let Some(entry) = found.0.remove(jti) else { return Ok(Standing::Unknown(jti.clone())) };
-        found.complete(&*self.ledger, std::iter::once(&entry.record)).await?;
+        let mut found = self.look_up(wanted).await?;
+        let Some(entry) = found.remove(jti) else { return Ok(Standing::Unknown(jti.clone())) };
+        let missing = entry.entry.record.ancestors().filter(|ancestor| !found.contains_key(*ancestor));
+        let mut missing: Vec<Jti> = missing.cloned().collect();
+        missing.sort_unstable();
+        missing.dedup();
+        if !missing.is_empty() {
+            found.extend(self.look_up(missing).await?);
+        }
         let now = self.clock.now();
         let mut ancestors = Vec::new();
-        for ancestor in entry.record.ancestors() {
+        for ancestor in entry.entry.record.ancestors() {
             if ancestor == jti {
                 // No token comes from itself. Nobody but us could have written such a record.
                 return Ok(Standing::Unknown(ancestor.clone()));
             }
-            match found.0.remove(ancestor) {
-                Some(entry) => match self.of_entry(snapshot, &rules, entry, now) {
+            match found.remove(ancestor) {
+                Some(entry) => match self.of_entry(snapshot, entry, now) {
                     Ok(record) => ancestors.push(record),
                     Err(standing) => return Ok(standing),
                 },
@@ -81,19 +91,16 @@ impl Introspector {
                 None => return Ok(Standing::Unknown(ancestor.clone())),
             }
         }
-        Ok(match self.of_entry(snapshot, &rules, entry, now) {
+        Ok(match self.of_entry(snapshot, entry, now) {
             Ok(record) => Standing::InForce { record: Box::new(record), ancestors },
             Err(standing) => standing,
         })
     }
 
-    async fn look_up(&self, jtis: Vec<Jti>) -> Result<HashMap<Jti, Entry>, LedgerError> {
-        if let [only] = jtis.as_slice() {
-            let entry = self.ledger.look_up(only.clone()).await?;
-            return Ok(entry.map(|entry| (entry.record.jti.clone(), entry)).into_iter().collect());
-        }
-        let found = self.ledger.look_up_all(jtis).await?;
-        Ok(found.into_iter().flatten().map(|entry| (entry.record.jti.clone(), entry)).collect())
+    async fn look_up(&self, jtis: Vec<Jti>) -> Result<HashMap<Jti, RuledEntry>, LedgerError> {
+        let (found, rules) = self.ledger.look_up_with_rules(jtis).await?;
+        let ruled = |entry: Entry| (entry.record.jti.clone(), RuledEntry { entry, rules: Arc::clone(&rules) });
+        Ok(found.into_iter().flatten().map(ruled).collect())
     }
 
     /// Whether the rules support the token of `record`, and we still publish the key that signed it.
@@ -106,11 +113,10 @@ impl Introspector {
     fn of_entry(
         &self,
         snapshot: &Snapshot,
-        rules: &Arc<[Revocation]>,
-        Entry { record, revoked }: Entry,
+        RuledEntry { entry: Entry { record, revoked }, rules }: RuledEntry,
         now: UnixTime,
     ) -> Result<TokenRecord, Standing> {
-        if let Some(revocation) = revoked.or_else(|| self.rules.covering(rules, &record)) {
+        if let Some(revocation) = revoked.or_else(|| self.rules.covering(&rules, &record)) {
             return Err(Standing::Revoked { jti: record.jti, revocation: Box::new(revocation) });
         }
         if self.supports(snapshot, &record, now) { Ok(record) } else { Err(Standing::Unsupported(Box::new(record))) }
@@ -143,26 +149,14 @@ impl Ancestry {
         ledger: &dyn Ledger,
         records: impl Iterator<Item = &TokenRecord>,
     ) -> Result<Self, LedgerError> {
-        let mut ancestry = Self::default();
-        ancestry.complete(ledger, records).await?;
-        Ok(ancestry)
-    }
-
-    /// Reads the ancestors of `records` that are missing.
-    async fn complete<'a>(
-        &mut self,
-        ledger: &dyn Ledger,
-        records: impl Iterator<Item = &'a TokenRecord>,
-    ) -> Result<(), LedgerError> {
-        let mut missing: Vec<Jti> =
-            records.flat_map(TokenRecord::ancestors).filter(|jti| !self.0.contains_key(*jti)).cloned().collect();
-        missing.sort_unstable();
-        missing.dedup();
-        if !missing.is_empty() {
-            let found = ledger.look_up_all(missing).await?;
-            self.0.extend(found.into_iter().flatten().map(|entry| (entry.record.jti.clone(), entry)));
+        let mut ancestors: Vec<Jti> = records.flat_map(TokenRecord::ancestors).cloned().collect();
+        if ancestors.is_empty() {
+            return Ok(Self::default());
         }
-        Ok(())
+        ancestors.sort_unstable();
+        ancestors.dedup();
+        let found = ledger.look_up_all(ancestors).await?;
+        Ok(Self(found.into_iter().flatten().map(|entry| (entry.record.jti.clone(), entry)).collect()))
     }
 
     /// What ends the token of `record` through one that it depends on.

@@ -167,8 +167,8 @@ impl TokenAdmin {
         dry_run: bool,
     ) -> Result<Revoked, RevocationError> {
         let jti = Jti::new(jti).map_err(|error| RevocationError::Field("jti", error.to_string()))?;
-        let token = self.ledger.look_up(jti.clone()).await?.ok_or(RevocationError::UnknownToken)?;
-        let rules = self.ledger.rules().await?;
+        let (found, rules) = self.ledger.look_up_with_rules(vec![jti.clone()]).await?;
+        let token = found.into_iter().flatten().next().ok_or(RevocationError::UnknownToken)?;
         if !covers_alone(&revocation, &token.record) {
             return Err(RevocationError::OtherToken);
         }
@@ -265,6 +265,7 @@ impl TokenAdmin {
             before: request.before,
             before_millis: 0,
             order: None,
+            shard_orders: Arc::default(),
             at: now,
             by: by.to_owned(),
             reason: request.reason.clone(),

@@ -160,7 +160,7 @@ impl Ledger for FakeLedger {
         self.answer(|| 0)
     }
 
-    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease> {
+    fn lease(&self, _: Option<u8>, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease> {
         self.answer(move || {
             let mut mark = self.status.lock().unwrap();
             let taken = mark.leased.entry(window).or_default();
@@ -169,7 +169,7 @@ impl Ledger for FakeLedger {
         })
     }
 
-    fn lease_era(&self) -> u64 {
+    fn lease_era(&self, _: Option<u8>) -> u64 {
         self.era.load(Ordering::Relaxed)
     }
 
@@ -585,6 +585,7 @@ async fn a_rule_covers_what_all_its_fields_fit_and_nothing_issued_later() {
             before: Some(UnixTime::from_secs(before)),
             before_millis: 0,
             order: None,
+            shard_orders: Arc::default(),
             at: UnixTime::from_secs(NOW),
             by: "test".to_owned(),
             reason: None,
@@ -754,6 +755,7 @@ async fn rv_status_lists_tell_of_everything_that_introspection_tells_of() {
             before: Some(now),
             before_millis: 0,
             order: None,
+            shard_orders: Arc::default(),
             at: now,
             by: "other".to_owned(),
             reason: None,
@@ -818,6 +820,7 @@ fn made_elsewhere(before: UnixTime, by_account: bool) -> Revocation {
         before: Some(before),
         before_millis: 0,
         order: None,
+        shard_orders: Arc::default(),
         at: before,
         by: "other".to_owned(),
         reason: None,
@@ -883,7 +886,7 @@ async fn a_look_at_all_records_that_takes_long_holds_up_neither_new_lists_nor_si
         until_invalid(fixture, &elsewhere).await;
         // Another hour, another list.
         let another = StatusWindow::of(now.plus(7200));
-        fixture.ledger.lease(another, 1).await.unwrap();
+        fixture.ledger.lease(None, another, 1).await.unwrap();
         assert!(fixture.service.status_list(&format!("{}-0", another.number())).await.unwrap().is_some());
 
         fixture.ledger.listing_held.store(false, Ordering::Relaxed);

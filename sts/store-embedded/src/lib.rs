@@ -271,10 +271,10 @@ impl Ledger for EmbeddedLedger {
     }
 
     /// A lease is in the file for good, so there is only one era.
-    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease> {
+    fn lease(&self, _: Option<u8>, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease> {
         Box::pin(async move {
             let first = self.write(move |_, tables| tables.lease(window, count)).await?;
-            Ok(Lease { first, era: self.lease_era() })
+            Ok(Lease { first, era: self.lease_era(None) })
         })
     }
 

@@ -145,7 +145,7 @@ pub(super) fn status(database: &Database, reader: &RecordReader<'_>) -> Result<S
     }
     // The writer reports an unreadable tally. Here it only has to differ from every earlier number.
     let revocations = tally(&transaction, reader.seal)?.map_or(u64::MAX, |tally| tally.sequence());
-    Ok(StatusMark { leased, revocations, tokens: 0 })
+    Ok(StatusMark { leased, revocations, tokens: 0, shards: Vec::new() })
 }
 
 /// A page of live records, newest first.

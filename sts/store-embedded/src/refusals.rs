@@ -132,9 +132,9 @@ fn latest(
             break;
         }
         let (key, _) = row?;
-        let id = key.value().1;
+        let (time_millis, id) = key.value();
         if let Some(known) = known.get(id) {
-            found.push(ListedRefusal::Known(known.clone()));
+            found.push(ListedRefusal::Known { request_id: known.clone(), time_millis });
         } else if let Some(stored) = refusals.get(id)? {
             let opened = reader.open::<StoredRefusal>(Place::Refusal, id.as_bytes(), stored.value());
             found.extend(opened.map(ListedRefusal::Read));

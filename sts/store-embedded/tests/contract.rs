@@ -41,8 +41,10 @@ async fn embedded_objects() -> ObjectRig {
 }
 
 sts_store::contract_tests! { embedded }
+sts_store::whole_ledger_tests! { embedded }
 sts_store::clock_tests! { embedded }
 sts_store::refusal_contract_tests! { embedded_refusals }
+sts_store::refusal_capacity_tests! { embedded_refusals }
 sts_store::session_contract_tests! { embedded_sessions }
 sts_store::object_contract_tests! { embedded_objects }
 

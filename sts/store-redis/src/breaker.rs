@@ -45,6 +45,11 @@ impl Breaker {
         Admission::Probes
     }
 
+    /// Whether the last call was answered, as far as is known.
+    pub(super) fn is_well(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).failures == 0
+    }
+
     /// Reports that a call was answered.
     pub(super) fn succeeded(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).failures = 0;
@@ -93,7 +98,9 @@ mod tests {
         let breaker = Breaker::default();
         for _ in 0..100 {
             breaker.failed(Duration::ZERO);
+            assert!(!breaker.is_well());
             breaker.succeeded();
+            assert!(breaker.is_well());
         }
         assert_eq!(breaker.admits(Duration::ZERO), Passes);
         for _ in 0..100 {

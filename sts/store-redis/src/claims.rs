@@ -52,7 +52,7 @@ impl RedisLedger {
         self.recheck_integrity().await?;
         let claims = [claim];
         let mut batch = self.inspector.reading(Batch::atomic());
-        self.add_claims(&mut batch, &claims, &by)?;
+        self.add_claims(&mut batch, &claims, &by, false)?;
         let floor = self.verification_floor()?;
         // Read before the command is sent, as for an issue.
         let now = self.clock().now();
@@ -78,12 +78,13 @@ impl RedisLedger {
     }
 
     /// Adds the commands that take `claims` for the request `by`, after a read of their current
-    /// values.
+    /// values. `among_others` says that they may be taken back because of claims in other shards.
     pub(super) fn add_claims(
         &self,
         batch: &mut Batch,
         claims: &[ReplayClaim],
         by: &EarlierUse,
+        among_others: bool,
     ) -> Result<(), LedgerError> {
         if claims.is_empty() {
             return Ok(());
@@ -94,7 +95,7 @@ impl RedisLedger {
             read.arg(self.names().claim(claim.key));
         });
         batch.add(read);
-        let stored = StoredClaim::new(by, claims.len() > 1);
+        let stored = StoredClaim::new(by, among_others || claims.len() > 1);
         for claim in claims {
             batch.add(self.set_claim(claim, Some(&stored), "NX")?);
         }

@@ -209,6 +209,11 @@ impl<I: Inspect> ConnectionPool<I> {
         }
     }
 
+    /// Whether Redis answered the last batch, as far as is known.
+    pub(super) fn is_well(&self) -> bool {
+        self.breaker.is_well()
+    }
+
     /// How many connections were made so far. Redis has lost no data while the newest connection
     /// lives. After a loss, every connection has a higher number.
     pub(super) fn connections(&self) -> u64 {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use redis::{RedisError, ServerError, Value};
 
 use sts_store::LedgerError;
+use sts_store::spec::ShardCount;
 
 /// Why an operation failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +40,18 @@ pub(super) enum RedisStoreError {
     /// Redis failed an integrity check: it lost data, was altered, or may lose data.
     #[error("{0}")]
     Integrity(Arc<str>),
+    /// The store was made with another number of shards.
+    #[error(
+        "this store was made with {found} {}, and `store.shards` is {configured}: the number is fixed when a store is made. Write \
+         `shards: {found}`, or take another `prefix` for a new store, which knows none of the tokens of this one",
+        if *found == 1 { "shard" } else { "shards" }
+    )]
+    Layout {
+        /// The number in Redis.
+        found: u32,
+        /// The configured number.
+        configured: ShardCount,
+    },
     /// Another program wrote over a key of the store.
     #[error("{0}")]
     Foreign(Arc<str>),
@@ -141,7 +154,12 @@ impl RedisStoreError {
                     | ErrorReply::TooManyClients
                     | ErrorReply::ClusterDown
             ),
-            Self::Open(_) | Self::Conflict | Self::Replicas { .. } | Self::Integrity(_) | Self::Foreign(_) => false,
+            Self::Open(_)
+            | Self::Conflict
+            | Self::Replicas { .. }
+            | Self::Integrity(_)
+            | Self::Layout { .. }
+            | Self::Foreign(_) => false,
         }
     }
 
@@ -150,7 +168,7 @@ impl RedisStoreError {
         match self {
             Self::Deadline(_) | Self::Open(_) | Self::Connection(_) | Self::Conflict | Self::Replicas { .. } => true,
             Self::Named(named) => *named != ErrorReply::WrongType,
-            Self::Form | Self::Integrity(_) | Self::Foreign(_) => false,
+            Self::Form | Self::Integrity(_) | Self::Layout { .. } | Self::Foreign(_) => false,
         }
     }
 

@@ -12,10 +12,13 @@ use super::batch::{Batch, Replies, command, sized};
 use super::connection_pool::Inspect;
 use super::error::RedisStoreError;
 use super::health::Health;
+use super::layout::{Layout, other_number, shards_of};
 use super::names::Names;
 use super::rollback_guard::RollbackGuard;
 use super::store_mark::{FIELDS, StoreMark};
+use super::stored_value::{StoredValue, found};
 use sts_store::Warning;
+use sts_store::spec::ShardCount;
 
 /// Adds the commands whose replies [`check_health`] reads.
 pub(super) fn add_health(batch: &mut Batch) {
@@ -50,6 +53,8 @@ pub(super) struct Inspector {
     pub(super) entropy: Arc<dyn Entropy>,
     /// The deadline of each step of a rebuild.
     pub(super) step_deadline: Duration,
+    /// The number of shards, if this is one of several.
+    pub(super) layout: Option<Arc<Layout>>,
 }
 
 impl Inspector {
@@ -68,6 +73,9 @@ impl Inspect for Inspector {
     }
 
     async fn inspect(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisStoreError> {
+        if let Some(layout) = &self.layout {
+            layout.verify().await?;
+        }
         let mut batch = self.reading(Batch::plain());
         add_health(&mut batch);
         let now = self.clock.now_millis();
@@ -78,6 +86,9 @@ impl Inspect for Inspector {
             return Err(error);
         }
         self.guard.note_fitness(fitness);
+        if mark.is_foreign && self.layout.is_none() {
+            self.refuse_shards(connection).await?;
+        }
         let is_taken_over = mark.epoch.is_some() && mark.sealed.is_none() && self.take_over(connection, &mark).await?;
         // The guard must remember the new mark of a takeover before it is used. After that, the
         // mark of the earlier version no longer counts.
@@ -107,6 +118,20 @@ impl Inspect for Inspector {
 }
 
 impl Inspector {
+    /// Fails if this is a store of several shards. A whole store has its mark where such a store has
+    /// their number.
+    async fn refuse_shards(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisStoreError> {
+        let mut batch = Batch::plain();
+        batch.add(command("GET", &[self.names.mark()]));
+        match found(&mut Replies::from(batch.send(connection).await?))? {
+            StoredValue::Bytes(stored) => match shards_of(&*self.seal, &stored) {
+                Some(shards) => Err(other_number(shards, ShardCount::ONE)),
+                None => Ok(()),
+            },
+            StoredValue::Nothing | StoredValue::Foreign => Ok(()),
+        }
+    }
+
     /// Whether nothing was ever stored here. Records without an epoch mean that somebody deleted
     /// the epoch.
     async fn is_empty(&self, connection: &mut MultiplexedConnection) -> Result<bool, RedisStoreError> {

@@ -61,7 +61,7 @@ impl RedisLedger {
         record.preceding_rules = Some(preceding);
 
         let mut batch = self.inspector.reading(Batch::atomic());
-        self.add_claims(&mut batch, &claims, &EarlierUse::of(&record))?;
+        self.add_claims(&mut batch, &claims, &EarlierUse::of(&record), false)?;
         self.add_record(&mut batch, &keys, &record)?;
 
         let floor = self.verification_floor()?;

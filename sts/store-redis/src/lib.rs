@@ -1,6 +1,6 @@
 //! A token ledger in Redis, shared by any number of processes.
 //!
-//! All keys of a ledger share one hash slot. An issue is therefore one transaction and one round
+//! All keys of a ledger, or of each of its shards, share one hash slot. An issue is therefore one transaction and one round
 //! trip, on a Redis Cluster too, and one sequence number shows whether revocations are missing.
 //! Values are sealed and versioned as in the embedded store. All reads and writes go to the primary.
 
@@ -20,6 +20,7 @@ mod integrity;
 mod issue;
 mod key_types;
 mod last_uses;
+mod layout;
 mod lineage;
 mod list;
 mod load;
@@ -37,7 +38,9 @@ mod registry;
 mod rollback_guard;
 mod seen_claims;
 mod sessions;
+mod shard;
 mod signing_keys;
+mod slots;
 mod status;
 mod store_mark;
 mod stored_value;
@@ -45,8 +48,9 @@ mod sweep;
 
 pub use examine::examine;
 pub use open_error::RedisOpenError;
+pub use shard::ShardedRedis;
 pub use signing_keys::RedisSigningKeys;
-pub use sts_store::spec::{Node, RedisSpec, RedisTls, Topology};
+pub use sts_store::spec::{Node, RedisSpec, RedisTls, ShardCount, Topology};
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,16 +65,18 @@ use self::connection_pool::ConnectionPool;
 use self::error::RedisStoreError;
 use self::inspector::{Inspector, add_health, check_health};
 use self::key_types::{add_key_types, check_key_types};
+use self::layout::Layout;
 use self::names::Names;
 use self::object_registry::ObjectRegistry;
 use self::registry::Registry;
 use self::rollback_guard::RollbackGuard;
-use self::seen_claims::SeenClaims;
+use self::seen_claims::{MOST, SeenClaims};
+use self::slots::ShardIndex;
 use self::store_mark::StoreMark;
-use sts_store::Warning;
-use sts_store::backend::codec;
-use sts_store::{Acceptance, Lease, Ledger, LedgerFuture, StatusMark};
+use sts_store::backend::{STORED, codec};
+use sts_store::{Acceptance, Lease, Ledger, LedgerFuture, RuledEntries, StatusMark};
 use sts_store::{Alert, Alerts, Place};
+use sts_store::{Capacity, Warning};
 use sts_store::{EarlierUse, Entry, Issued, Listing, ReplayClaim, Revocation, RuleId, TakenClaim, TokenRecord};
 
 /// How many seconds a key lives in Redis beyond its need, because the clocks of Redis and of this
@@ -80,6 +86,7 @@ const MARGIN: i64 = 600;
 const ACCEPT_ATTEMPTS: usize = 3;
 
 /// What a Redis store needs besides its [`RedisSpec`].
+#[derive(Clone)]
 pub struct RedisParts {
     /// Seals the stored values.
     pub seal: Arc<dyn Seal>,
@@ -126,6 +133,8 @@ pub struct RedisLedger {
     seen_claims: SeenClaims,
     /// Refusals written since the store last checked that all fit.
     uncounted_refusals: AtomicUsize,
+    /// How many refusals it keeps.
+    refusal_capacity: Capacity,
 }
 
 impl std::fmt::Debug for RedisLedger {
@@ -144,9 +153,22 @@ impl RedisLedger {
     /// # Errors
     /// See [`RedisOpenError`].
     pub fn open(spec: RedisSpec, parts: RedisParts) -> Result<Self, RedisOpenError> {
-        let RedisParts { seal, clock, entropy, alerts, runtime, watermark } = parts;
-        let names = Names::new(&spec.prefix, Arc::clone(&seal));
-        let guard = Arc::new(RollbackGuard::open(watermark, Arc::clone(&seal), Arc::clone(&alerts))?);
+        let RedisParts { seal, alerts, watermark, .. } = &parts;
+        let guard = RollbackGuard::open(watermark.clone(), Arc::clone(seal), Arc::clone(alerts))?;
+        Self::of_shard(spec, parts, ShardIndex::WHOLE, guard, None)
+    }
+
+    /// The ledger in one shard. `layout` compares their number, if there are several.
+    fn of_shard(
+        spec: RedisSpec,
+        parts: RedisParts,
+        shard: ShardIndex,
+        guard: RollbackGuard,
+        layout: Option<Arc<Layout>>,
+    ) -> Result<Self, RedisOpenError> {
+        let RedisParts { seal, clock, entropy, alerts, runtime, watermark: _ } = parts;
+        let names = Names::new(&spec.prefix, shard, Arc::clone(&seal));
+        let guard = Arc::new(guard);
         let (timeout, wait_replicas) = (spec.timeout, spec.wait_replicas);
         let connector = Arc::new(Connector::new(spec, names.mark().to_owned())?);
         let inspector = Arc::new(Inspector {
@@ -156,6 +178,7 @@ impl RedisLedger {
             clock: Arc::clone(&clock),
             entropy: Arc::clone(&entropy),
             step_deadline: connect_deadline(timeout),
+            layout,
         });
         let pool =
             |timeout| ConnectionPool::new(Arc::clone(&connector), Arc::clone(&inspector), Arc::clone(&clock), timeout);
@@ -175,8 +198,9 @@ impl RedisLedger {
             objects: ObjectRegistry::new(),
             next_sample: AtomicUsize::new(0),
             next_object_sample: AtomicUsize::new(0),
-            seen_claims: SeenClaims::default(),
+            seen_claims: SeenClaims::new(shard.part_of(MOST)),
             uncounted_refusals: AtomicUsize::new(0),
+            refusal_capacity: Capacity { full: shard.part_of(STORED.full), small: shard.part_of(STORED.small) },
         })
     }
 
@@ -346,6 +370,17 @@ impl Ledger for RedisLedger {
         Box::pin(async move { Ok(self.find_all(&jtis).await?) })
     }
 
+    fn look_up_with_rules(&self, jtis: Vec<Jti>) -> LedgerFuture<'_, RuledEntries> {
+        Box::pin(async move {
+            if jtis.is_empty() {
+                return Ok((Vec::new(), self.rules_in_force().await?));
+            }
+            // The same round trip reads the mark, which the rules in memory were brought up to.
+            let found = self.find_all(&jtis).await?;
+            Ok((found, self.registry.rules(self.clock().now())))
+        })
+    }
+
     fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, Revocation> {
         Box::pin(async move { Ok(self.record_revocation(revocation).await?) })
     }
@@ -374,11 +409,11 @@ impl Ledger for RedisLedger {
         Box::pin(async move { Ok(self.forget_dead(now).await?) })
     }
 
-    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease> {
+    fn lease(&self, _: Option<u8>, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease> {
         Box::pin(async move { Ok(self.take_indexes(window, count).await?) })
     }
 
-    fn lease_era(&self) -> u64 {
+    fn lease_era(&self, _: Option<u8>) -> u64 {
         self.era_of(self.pool.connections())
     }
 

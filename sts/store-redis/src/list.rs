@@ -15,6 +15,15 @@ impl RedisLedger {
     /// Walks the index of the account, or of all records, from newest to oldest, in small steps
     /// that block nobody. Empty if the record in `after` is forgotten.
     pub(super) async fn page(&self, listing: Listing) -> Result<Vec<Entry>, RedisStoreError> {
+        self.page_before(listing, None).await
+    }
+
+    /// With `before`, only records that were issued before this millisecond.
+    pub(super) async fn page_before(
+        &self,
+        listing: Listing,
+        before: Option<i64>,
+    ) -> Result<Vec<Entry>, RedisStoreError> {
         let limit = listing.limit.min(PAGE);
         let index = match &listing.account {
             None => self.names().all().to_owned(),
@@ -34,7 +43,11 @@ impl RedisLedger {
             }
         };
         // By score and not by rank: a token that is issued meanwhile would shift every rank.
-        let newest = after.as_ref().map_or_else(|| "+inf".to_owned(), |(score, _)| score.to_string());
+        let newest = match (&after, before) {
+            (Some((score, _)), _) => score.to_string(),
+            (None, Some(before)) => format!("({before}"),
+            (None, None) => "+inf".to_owned(),
+        };
         let mut page = Vec::new();
         let mut offset = 0;
         while page.len() < limit {

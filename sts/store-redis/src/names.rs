@@ -1,9 +1,10 @@
-//! The names of our keys. All of them share one hash slot of a Cluster, so one transaction can
-//! write them together and one sequence number covers them all. No name contains text of a user: a
+//! The names of our keys. All of them, or all of one shard, share one hash slot of a Cluster, so one
+//! transaction can write them together and one sequence number covers them all. No name contains text of a user: a
 //! keyed digest replaces it.
 
 use std::sync::Arc;
 
+use super::slots::ShardIndex;
 use sts_store::{ObjectKey, SessionKey, UseKey};
 use sts_types::{AccountId, Digest256, Jti, RequestId, Seal};
 
@@ -14,7 +15,15 @@ const NAME_DOMAIN: u8 = 0;
 
 /// `sts:` gives `sts:{sts}:`. The part in braces decides the slot.
 fn base(prefix: &str) -> String {
-    format!("{prefix}{{{}}}:", prefix.trim_end_matches(':'))
+    in_slot_of(prefix, stem(prefix))
+}
+
+fn in_slot_of(prefix: &str, tag: &str) -> String {
+    format!("{prefix}{{{tag}}}:")
+}
+
+fn stem(prefix: &str) -> &str {
+    prefix.trim_end_matches(':')
 }
 
 /// The names under one prefix.
@@ -41,18 +50,25 @@ pub(super) fn signing_keys(prefix: &str) -> String {
     base(prefix) + "keys"
 }
 
-impl Names {
-    /// The name of the mark under `prefix`.
-    pub(super) fn mark_under(prefix: &str) -> String {
-        format!("{}mark", base(prefix))
-    }
+/// The name of a whole store's mark. In a store of several shards, String: the sealed number of them.
+/// No server with another number, of whatever version, takes that for the mark of its own store.
+pub(super) fn mark_of_whole(prefix: &str) -> String {
+    base(prefix) + "mark"
+}
 
-    pub(super) fn new(prefix: &str, seal: Arc<dyn Seal>) -> Self {
-        let base = base(prefix);
+/// The name of the mark of `shard`.
+pub(super) fn mark_of(prefix: &str, shard: ShardIndex) -> String {
+    in_slot_of(prefix, &shard.tag(stem(prefix))) + "mark"
+}
+
+impl Names {
+    /// The names in `shard`.
+    pub(super) fn new(prefix: &str, shard: ShardIndex, seal: Arc<dyn Seal>) -> Self {
+        let base = in_slot_of(prefix, &shard.tag(stem(prefix)));
         let named = |name| format!("{base}{name}");
         Self {
             seal,
-            mark: Self::mark_under(prefix),
+            mark: named("mark"),
             rules: named("rules"),
             revoked: named("revoked"),
             revocations: named("revocations"),
@@ -208,7 +224,7 @@ mod tests {
 
     #[test]
     fn every_name_has_the_prefix_and_one_slot_and_no_text_of_a_user() {
-        let names = Names::new("sts:", Arc::new(TestSeal(1)));
+        let names = Names::new("sts:", ShardIndex::WHOLE, Arc::new(TestSeal(1)));
         let text = "{x}\r\n sts:mark".replace(['\r', '\n'], "");
         let id = names.id(&Jti::new(&text).unwrap());
         let account = names.account_id(&AccountId::new("octo").unwrap());

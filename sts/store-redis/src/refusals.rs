@@ -9,11 +9,11 @@ use sts_types::{RequestId, UnixTime};
 
 use super::batch::{Batch, command, sized};
 use super::error::RedisStoreError;
-use super::stored_value::found;
+use super::stored_value::{found, whole};
 use super::{RedisLedger, forget_at};
 use sts_store::Place;
 use sts_store::backend::codec;
-use sts_store::backend::{STORED, remembered_from};
+use sts_store::backend::remembered_from;
 use sts_store::{LedgerError, LedgerFuture};
 use sts_store::{ListedRefusal, RefusalShare, RefusalStore, StoredRefusal, surplus};
 
@@ -94,12 +94,17 @@ impl RedisLedger {
         // A value expires at its time, and its member when somebody forgets it.
         let (from, count) = (remembered_from(now).to_string(), limit.to_string());
         let mut batch = Batch::plain();
-        batch.add(command("ZREVRANGEBYSCORE", &[self.names().refusals(), "+inf", &from, "LIMIT", "0", &count]));
-        let members = self.pool.run(batch).await?.texts()?;
+        let range = [self.names().refusals(), "+inf", &from, "WITHSCORES", "LIMIT", "0", &count];
+        batch.add(command("ZREVRANGEBYSCORE", &range));
+        let rows = self.pool.run(batch).await?.texts()?;
+        let rows = rows.chunks_exact(2).filter_map(|row| {
+            let [member, score] = row else { return None };
+            Some((id_of(member)?, u64::try_from(whole(score).ok()?).ok()?))
+        });
+        let rows: Vec<(&str, u64)> = rows.collect();
         let known: HashMap<String, &RequestId> =
             known.iter().map(|request_id| (self.names().refusal_id(request_id), request_id)).collect();
-        let ids: Vec<&str> = members.iter().filter_map(|member| id_of(member)).collect();
-        let unknown: Vec<&str> = ids.iter().copied().filter(|id| !known.contains_key(*id)).collect();
+        let unknown: Vec<&str> = rows.iter().map(|(id, _)| *id).filter(|id| !known.contains_key(*id)).collect();
         let mut read = HashMap::new();
         for chunk in unknown.chunks(STEP) {
             let mut batch = Batch::plain();
@@ -110,11 +115,11 @@ impl RedisLedger {
             });
             read.extend(opened.filter(|(_, refusal)| refusal.until() >= now));
         }
-        let listed = |id: &str| match known.get(id) {
-            Some(request_id) => Some(ListedRefusal::Known((*request_id).clone())),
+        let listed = |(id, time_millis): (&str, u64)| match known.get(id) {
+            Some(request_id) => Some(ListedRefusal::Known { request_id: (*request_id).clone(), time_millis }),
             None => read.remove(id).map(ListedRefusal::Read),
         };
-        Ok(ids.into_iter().filter_map(listed).collect())
+        Ok(rows.into_iter().filter_map(listed).collect())
     }
 
     /// Removes the refusals above the limit.
@@ -126,7 +131,7 @@ impl RedisLedger {
             member.get(..RefusalShare::TEXT_LEN).and_then(|share| share.parse().ok()).unwrap_or_default()
         };
         let rows = members.into_iter().rev().map(|member| (share_of(&member), member));
-        let excess = surplus(rows, STORED);
+        let excess = surplus(rows, self.refusal_capacity);
         for chunk in excess.chunks(STEP) {
             self.remove_refusals(chunk).await?;
         }

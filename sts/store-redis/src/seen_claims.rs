@@ -8,11 +8,13 @@ use sts_types::{Digest256, ReplayClaim, UnixTime};
 
 use sts_store::EarlierUse;
 
-/// The most claims to remember. Those that end first are forgotten first.
-const MOST: usize = 65_536;
+/// The most claims to remember, in all shards together. Those that end first are forgotten first.
+pub(super) const MOST: usize = 65_536;
 
-#[derive(Default)]
-pub(super) struct SeenClaims(Mutex<Claims>);
+pub(super) struct SeenClaims {
+    claims: Mutex<Claims>,
+    most: usize,
+}
 
 #[derive(Default)]
 struct Claims {
@@ -29,6 +31,11 @@ pub(super) struct SeenClaim {
 }
 
 impl SeenClaims {
+    /// Remembers `most` claims.
+    pub(super) fn new(most: usize) -> Self {
+        Self { claims: Mutex::default(), most }
+    }
+
     /// The claim, if it was seen taken and has not ended.
     pub(super) fn standing(&self, key: &Digest256, now: UnixTime) -> Option<SeenClaim> {
         self.claims().seen.get(key).filter(|seen| seen.until >= now).cloned()
@@ -42,7 +49,7 @@ impl SeenClaims {
         }
         claims.by_end.insert((claim.until, claim.key.0));
         while let Some(&(until, key)) = claims.by_end.first()
-            && (until < now || claims.by_end.len() > MOST)
+            && (until < now || claims.by_end.len() > self.most)
         {
             claims.by_end.pop_first();
             claims.seen.remove(&Digest256(key));
@@ -50,7 +57,7 @@ impl SeenClaims {
     }
 
     fn claims(&self) -> MutexGuard<'_, Claims> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,7 +68,7 @@ mod tests {
 
     #[test]
     fn f2_a_claim_stands_to_its_end_and_the_memory_has_a_bound() {
-        let seen = SeenClaims::default();
+        let seen = SeenClaims::new(MOST);
         let taken = claim(1, START.plus(10));
         seen.remember(&taken, None, START);
         assert!(seen.standing(&taken.key, START.plus(10)).is_some());

@@ -52,7 +52,7 @@ impl RedisLedger {
             let number = |text: &String| text.parse::<u64>().map_err(|_| RedisStoreError::Form);
             leased.insert(StatusWindow::new(number(window)?), number(taken)?);
         }
-        Ok(StatusMark { leased, revocations: mark.numbers.sequence, tokens: mark.numbers.changes })
+        Ok(StatusMark { leased, revocations: mark.numbers.sequence, tokens: mark.numbers.changes, shards: Vec::new() })
     }
 
     /// Reads the tokens revoked since `seen`. The list of ids is not sealed, so each id must lead

@@ -33,6 +33,7 @@ async fn objects() -> ObjectRig {
 }
 
 sts_store::contract_tests! { redis }
+sts_store::whole_ledger_tests! { redis }
 sts_store::object_contract_tests! { objects }
 
 mod under_the_rights_that_we_ship {
@@ -66,6 +67,7 @@ mod under_the_rights_that_we_ship {
 
     sts_store::session_contract_tests! { sessions }
     sts_store::refusal_contract_tests! { refusals }
+    sts_store::refusal_capacity_tests! { refusals }
 }
 
 mod over_tls {
@@ -271,7 +273,7 @@ async fn c136_of_the_rights_that_we_ship_none_is_without_use_and_a_flush_is_acce
     ledger.revoke(rule("octo", START.plus(10))).await.unwrap_err();
     ledger.rules().await.unwrap();
     ledger.last_end().await.unwrap();
-    ledger.lease(window, 8).await.unwrap();
+    ledger.lease(None, window, 8).await.unwrap();
     ledger.revoked_since(&StatusMark::default()).await.unwrap();
     let listing = Listing { limit: 1, ..Listing::default() };
     ledger.list(listing.clone()).await.unwrap();

@@ -222,7 +222,7 @@ async fn c134_a_flushed_redis_answers_nothing_until_that_is_accepted_and_every_r
         refusal(ledger.revoke(rule("octo", START.plus(1000))).await);
         refusal(ledger.ready().await);
         refusal(ledger.list(Listing { limit: 1, ..Listing::default() }).await);
-        refusal(ledger.lease(StatusWindow::of(START), 8).await);
+        refusal(ledger.lease(None, StatusWindow::of(START), 8).await);
         refusal(ledger.status().await);
         refusal(ledger.revoked_since(&StatusMark::default()).await);
     }
@@ -284,10 +284,10 @@ async fn c134_indexes_that_redis_may_have_lost_sight_of_belong_to_an_era_that_is
     let mut store = Store::new(RedisServer::with("appendonly yes\n"));
     let (one, two, idle) = (store.ledger(1), store.ledger(2), store.ledger(3));
     let window = StatusWindow::of(START);
-    let leases = [one.lease(window, 8).await.unwrap(), two.lease(window, 8).await.unwrap()];
-    let idles = idle.lease(window, 8).await.unwrap();
+    let leases = [one.lease(None, window, 8).await.unwrap(), two.lease(None, window, 8).await.unwrap()];
+    let idles = idle.lease(None, window, 8).await.unwrap();
     assert_eq!((leases[0].first, leases[1].first, idles.first), (0, 8, 16));
-    assert_eq!((leases[0].era, leases[1].era), (one.lease_era(), two.lease_era()));
+    assert_eq!((leases[0].era, leases[1].era), (one.lease_era(None), two.lease_era(None)));
 
     // Flushed, and taken as it is at one of them: both count from 0 anew, and neither uses what it
     // had.
@@ -296,20 +296,20 @@ async fn c134_indexes_that_redis_may_have_lost_sight_of_belong_to_an_era_that_is
     refusal(two.look_up(jti("a")).await);
     one.accept_epoch().await.unwrap();
     two.look_up(jti("a")).await.unwrap();
-    assert_ne!(one.lease_era(), leases[0].era);
-    assert_ne!(two.lease_era(), leases[1].era);
+    assert_ne!(one.lease_era(None), leases[0].era);
+    assert_ne!(two.lease_era(None), leases[1].era);
     // Over its old connection, and without having seen the loss.
     idle.look_up(jti("a")).await.unwrap();
-    assert_ne!(idle.lease_era(), idles.era);
-    let again = one.lease(window, 8).await.unwrap();
-    assert_eq!((again.first, again.era), (0, one.lease_era()));
+    assert_ne!(idle.lease_era(None), idles.era);
+    let again = one.lease(None, window, 8).await.unwrap();
+    assert_eq!((again.first, again.era), (0, one.lease_era(None)));
 
     // A killed Redis may have lost its last writes. A replica that becomes primary may lack them,
     // too.
     store.server.kill();
     store.server.restart();
-    eventually(&store, "a lease", async || one.lease(window, 8).await).await;
-    assert_ne!(one.lease_era(), again.era);
+    eventually(&store, "a lease", async || one.lease(None, window, 8).await).await;
+    assert_ne!(one.lease_era(None), again.era);
 }
 
 #[tokio::test]
@@ -356,7 +356,7 @@ async fn c133_a_key_that_holds_something_else_is_a_refusal_and_never_an_answer()
     let ledger = store.ledger(0);
     let window = StatusWindow::of(START);
     ledger.issue(record("a", "octo"), vec![]).await.unwrap();
-    ledger.lease(window, 8).await.unwrap();
+    ledger.lease(None, window, 8).await.unwrap();
     ledger.revoke(revocation("a", "leaked")).await.unwrap();
     ledger.revoke(rule("octo", START.plus(1000))).await.unwrap();
     let all = Listing { limit: 9, ..Listing::default() };
@@ -389,7 +389,7 @@ async fn c133_a_key_that_holds_something_else_is_a_refusal_and_never_an_answer()
                 refusal(ledger.revoke(revocation("c", "leaked")).await),
                 refusal(store.ledger(1).look_up(jti("a")).await),
             ],
-            "leases" => vec![refusal(ledger.lease(window, 8).await), refusal(ledger.status().await)],
+            "leases" => vec![refusal(ledger.lease(None, window, 8).await), refusal(ledger.status().await)],
             "revoked" => vec![
                 refusal(ledger.revoke(revocation("b", "leaked")).await),
                 refusal(ledger.revoked_since(&StatusMark::default()).await),
@@ -404,10 +404,10 @@ async fn c133_a_key_that_holds_something_else_is_a_refusal_and_never_an_answer()
         store.server.order(&["RENAME", "aside", key]);
         assert!(ledger.look_up(jti("a")).await.unwrap().unwrap().revoked.is_some());
     }
-    assert_eq!(ledger.lease(window, 8).await.unwrap().first, 8);
+    assert_eq!(ledger.lease(None, window, 8).await.unwrap().first, 8);
     // Not a number.
     store.server.order(&["HSET", "sts:{sts}:leases", &window.number().to_string(), "junk"]);
-    refusal(ledger.lease(window, 8).await);
+    refusal(ledger.lease(None, window, 8).await);
     refusal(ledger.status().await);
     store.server.order(&["HSET", "sts:{sts}:mark", "sealed", "junk"]);
     refusal(ledger.look_up(jti("a")).await);
@@ -596,7 +596,7 @@ async fn each_after_idling(store: &Store, ledger: &RedisLedger, round: u8, idle:
     pause();
     assert_eq!(ledger.rules().await.unwrap().len(), usize::from(round));
     pause();
-    ledger.lease(StatusWindow::of(START), 8).await.unwrap();
+    ledger.lease(None, StatusWindow::of(START), 8).await.unwrap();
     pause();
     assert_eq!(ledger.issue(record(&name("b"), "octo"), vec![taken]).await.unwrap(), replayed(round));
 }

@@ -20,10 +20,17 @@ pub enum LedgerError {
     /// is for the operator's log.
     #[error("the store is unavailable: {0}")]
     Unavailable(Arc<str>),
+    /// Some shards of the store have made a change that all of them have to make. The same request
+    /// completes it. The text is for the operator's log.
+    #[error("the store did it in part: {0}")]
+    InPart(Arc<str>),
     /// The ledger already has a record of that jti.
     #[error("a record of that jti is there already")]
     Duplicate,
 }
+
+/// The entries of some tokens, in the order asked for, and the rules that may cover them.
+pub type RuledEntries = (Vec<Option<Entry>>, Arc<[Revocation]>);
 
 /// The ledger of minted tokens.
 pub trait Ledger: Send + Sync + 'static {
@@ -47,6 +54,24 @@ pub trait Ledger: Send + Sync + 'static {
     /// What [`look_up`](Self::look_up) answers for each of `jtis`, in their order and at one moment.
     /// A remote store is asked for all of them in one round trip.
     fn look_up_all(&self, jtis: Vec<Jti>) -> LedgerFuture<'_, Vec<Option<Entry>>>;
+
+    /// What [`look_up_all`](Self::look_up_all) answers, and the rules that may cover these records:
+    /// every rule that was acknowledged before the call is among them. In a store of several shards,
+    /// rules for records of other shards may be older.
+    fn look_up_with_rules(&self, jtis: Vec<Jti>) -> LedgerFuture<'_, RuledEntries> {
+        Box::pin(async move {
+            let found = self.look_up_all(jtis).await?;
+            Ok((found, self.rules().await?))
+        })
+    }
+
+    /// In a store of several shards: the shard for the record of a token that comes from `parent`
+    /// and takes `claims`. It has to be the first octet of the token's `jti`. `None` in any other
+    /// store.
+    fn place(&self, parent: Option<&Jti>, claims: &dyn Fn() -> Vec<ReplayClaim>) -> Option<u8> {
+        let _ = (parent, claims);
+        None
+    }
 
     /// Records a revocation and returns it as recorded, with the id and the order of a rule.
     /// Returns only after it is durable. Making the same rule again keeps its id. Without `before`,
@@ -73,13 +98,16 @@ pub trait Ledger: Send + Sync + 'static {
     /// many records went.
     fn sweep(&self, now: UnixTime) -> LedgerFuture<'_, usize>;
 
-    /// Takes `count` indexes of `window` for this caller alone. They are taken durably before it
-    /// returns, so no crash can give an index out twice.
-    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease>;
+    /// Takes `count` indexes of `window`, at most [`STATUS_BLOCK`], for this caller alone. They are
+    /// taken durably before it returns, so no crash can give an index out twice. They are for tokens
+    /// that [`place`](Self::place) puts into `shard`: a shard that loses its last writes loses the
+    /// records together with the lease.
+    fn lease(&self, shard: Option<u8>, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease>;
 
-    /// The current era of leases. Do not use indexes of an earlier era: the store may have lost the
-    /// lease and given them to another process.
-    fn lease_era(&self) -> u64 {
+    /// The current era of leases for `shard`. Do not use indexes of an earlier era: the store may have
+    /// lost the lease and given them to another process.
+    fn lease_era(&self, shard: Option<u8>) -> u64 {
+        let _ = shard;
         0
     }
 
@@ -94,6 +122,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// operator decides this, because lost revocations come back to life.
     fn accept_epoch(&self) -> LedgerFuture<'_, Acceptance>;
 }
+
+/// The most indexes of one lease.
+pub const STATUS_BLOCK: u32 = 1024;
 
 /// Indexes for one caller alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +145,8 @@ pub struct StatusMark {
     pub revocations: u64,
     /// How many tokens were revoked by jti, in a store that several processes share.
     pub tokens: u64,
+    /// The same for each shard, in a store of several.
+    pub shards: Vec<StatusMark>,
 }
 
 /// The outcome of [`Ledger::accept_epoch`].

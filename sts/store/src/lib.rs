@@ -22,12 +22,13 @@ mod record_of_version_1;
 mod refusals;
 mod rules;
 mod sessions;
+mod sharded;
 pub mod spec;
 mod warning;
 mod watermark;
 
 pub use alert::{Alert, Alerts, Fault, Place};
-pub use ledger::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, StatusMark};
+pub use ledger::{Acceptance, Lease, Ledger, LedgerError, LedgerFuture, RuledEntries, STATUS_BLOCK, StatusMark};
 pub use managed::{
     Committed, KeyUse, ManagedObject, ManagedObjects, ObjectChange, ObjectChanges, ObjectKey, ObjectKind, ObjectStore,
     UseKey,
@@ -40,6 +41,7 @@ pub use refusals::{
     Capacity, ListedRefusal, REFUSAL_KEPT, RefusalPayload, RefusalShare, RefusalStore, StoredRefusal, surplus,
 };
 pub use sessions::{SessionKey, SessionKind, SessionStore, StoredSession};
+pub use sharded::{Shard, ShardedStore, TakenAside, shard_of};
 pub use warning::Warning;
 
 /// What the stores share: sealing, rules, and the watermark.

@@ -1,6 +1,10 @@
 //! The data that the ledger holds. [`crate::backend::codec`] adds a version to each value.
 
+use std::sync::Arc;
+
 use sts_types::{AccountId, Digest256, Jti, RequestId, UnixTime};
+
+use crate::sharded::shard_of;
 
 pub use sts_types::{ReplayClaim, TokenRecord};
 
@@ -175,6 +179,10 @@ pub struct Revocation {
     /// earlier versions have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub order: Option<u64>,
+    /// In a store of several shards: the number of the rule in each of them, since each counts for
+    /// itself. `None` for a shard that does not have the rule. Empty in any other store.
+    #[serde(skip)]
+    pub shard_orders: Arc<[Option<u64>]>,
     /// When it was made.
     pub at: UnixTime,
     /// Who made it: `token holder`, `admin token`, or an account's id.
@@ -194,6 +202,7 @@ impl Revocation {
             before: None,
             before_millis: 0,
             order: None,
+            shard_orders: Arc::default(),
             at: now,
             by: by.to_owned(),
             reason: Some("the revocation could not be read".to_owned()),
@@ -202,10 +211,21 @@ impl Revocation {
     }
 
     /// Whether `record` is old enough for this rule. A rule that is not recorded yet covers every
-    /// record.
+    /// record. One that only some shards have covers the records of those.
     #[must_use]
     pub fn reaches(&self, record: &TokenRecord) -> bool {
-        match (self.before, self.order, record.preceding_rules) {
+        let order = if self.shard_orders.is_empty() {
+            self.order
+        } else {
+            let shard = shard_of(&record.jti).and_then(|shard| self.shard_orders.get(usize::from(shard)));
+            match shard {
+                Some(None) => return false,
+                Some(order) => *order,
+                // No shard holds such a record. Nothing that is unclear is left out.
+                None => Some(u64::MAX),
+            }
+        };
+        match (self.before, order, record.preceding_rules) {
             (Some(before), ..) => (record.iat, record.iat_millis) < (before, self.before_millis),
             (None, Some(order), Some(preceding)) => preceding < order,
             // A record of an earlier version has no such number. Cover the whole second.

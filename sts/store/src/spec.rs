@@ -32,6 +32,39 @@ pub struct RedisSpec {
     pub timeout: Duration,
     /// How many replicas must acknowledge a revocation before the caller gets an answer.
     pub wait_replicas: u32,
+    /// How many shards the store has. It is fixed when the store is made.
+    pub shards: ShardCount,
+}
+
+/// A number of shards, from 1 to 256: the first octet of a `jti` names one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardCount(u16);
+
+impl ShardCount {
+    /// A store that is one whole.
+    pub const ONE: Self = Self(1);
+    /// The shards of a store in a Cluster that sets no number.
+    pub const OF_A_CLUSTER: Self = Self(32);
+    /// The most.
+    pub const MOST: Self = Self(256);
+
+    /// `None` unless `count` is from 1 to 256.
+    #[must_use]
+    pub fn new(count: u32) -> Option<Self> {
+        u16::try_from(count).ok().filter(|count| (1..=Self::MOST.0).contains(count)).map(Self)
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn get(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+impl std::fmt::Display for ShardCount {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// How Redis is deployed.

@@ -14,7 +14,7 @@ use crate::own::MAX_OWN_TOKEN;
 use crate::provenance::{Act, Confirmation, Credential, Federated, Provenance};
 use crate::{Authorized, CallerProof};
 
-/// Random bytes in a `jti`: 160 bits, so that nobody can guess one and none repeats.
+/// Bytes of a `jti`, at most the first of them not random: nobody can guess one and none repeats.
 const JTI_BYTES: usize = 20;
 
 /// Inputs of minting besides the grant.
@@ -25,6 +25,8 @@ pub struct MintContext<'a> {
     pub signer: &'a dyn Signer,
     /// Randomness for the `jti`.
     pub entropy: &'a dyn Entropy,
+    /// First octet of the `jti`, in a store of several shards.
+    pub shard: Option<u8>,
     /// `iat`, in milliseconds since the epoch.
     pub now_millis: u64,
     /// Whether the token must expire no later than its subject token.
@@ -195,6 +197,27 @@ impl Authorized {
         Lifetime::from_secs(left.min(granted.as_secs())).ok_or(MintError::NoLifeLeft)
     }
 
+    /// The token of ours that its token comes from.
+    #[must_use]
+    pub fn parent(&self) -> Option<&Jti> {
+        match &self.proof {
+            CallerProof::Own(parent) => Some(&parent.record.jti),
+            CallerProof::Federated(_) | CallerProof::ApiKey(_) => None,
+        }
+    }
+
+    /// The one-use claims that its token takes: on the subject token, on the proof of possession, and
+    /// on the actor's token.
+    #[must_use]
+    pub fn claims(&self) -> Vec<ReplayClaim> {
+        let of_subject = match &self.proof {
+            CallerProof::Federated(verified) => verified.claim_for(&self.grant),
+            CallerProof::ApiKey(_) | CallerProof::Own(_) => None,
+        };
+        let of_actor = self.delegate.as_ref().and_then(|delegate| delegate.claim.clone());
+        of_subject.into_iter().chain(self.possession_claim()).chain(of_actor).collect()
+    }
+
     /// Mints the authorized token. Waits only if the signer is a device.
     ///
     /// # Errors
@@ -202,16 +225,13 @@ impl Authorized {
     pub async fn mint(self, context: &MintContext<'_>) -> Result<MintedToken, MintError> {
         let now = UnixTime::from_secs(i64::try_from(context.now_millis / 1000).unwrap_or(i64::MAX));
         let lifetime = self.lifetime(now, context.cap_to_subject)?;
-        let possession_claim = self.possession_claim();
+        let claims = self.claims();
         let Self { proof, grant, delegate, possession } = self;
         let exp = now.plus(i64::from(lifetime.as_secs()));
-        let jti = new_jti(context.entropy)?;
+        let jti = new_jti(context.entropy, context.shard)?;
         let scope = (!grant.scopes.is_empty()).then(|| grant.scopes.to_string());
-        let mut replay_claims = replay_claims(&proof, &grant);
-        replay_claims.extend(possession_claim);
         let (proof, prior_actor, copied) = recorded(proof, &grant)?;
-        let (actor, actor_claim) = acting(delegate, prior_actor);
-        replay_claims.extend(actor_claim);
+        let actor = acting(delegate, prior_actor);
         let confirmation = possession.map(|proof| proof.thumbprint().clone());
         // A block, so that no borrow lives while a device signs.
         let payload = {
@@ -259,7 +279,7 @@ impl Authorized {
             preceding_rules: None,
             request_id: context.request_id.clone(),
         };
-        Ok(MintedToken { jwt, lifetime, record, claims: replay_claims })
+        Ok(MintedToken { jwt, lifetime, record, claims })
     }
 }
 
@@ -268,11 +288,11 @@ fn check_length(jwt: &str) -> Result<(), MintError> {
     if jwt.len() > MAX_OWN_TOKEN { Err(MintError::TooLarge) } else { Ok(()) }
 }
 
-/// Who acts with the token, and the claim on the one use of the actor's token.
-fn acting(delegate: Option<Box<Delegate>>, prior: Option<Box<Actor>>) -> (Option<Box<Actor>>, Option<ReplayClaim>) {
-    let Some(delegate) = delegate else { return (prior, None) };
-    let Delegate { account, proof, claim, .. } = *delegate;
-    (Some(Box::new(Actor { account: account.id.clone(), proof, prior })), claim)
+/// Who acts with the token.
+fn acting(delegate: Option<Box<Delegate>>, prior: Option<Box<Actor>>) -> Option<Box<Actor>> {
+    let Some(delegate) = delegate else { return prior };
+    let Delegate { account, proof, .. } = *delegate;
+    Some(Box::new(Actor { account: account.id.clone(), proof, prior }))
 }
 
 fn encoded(claims: &Claims<'_>) -> Result<Vec<u8>, MintError> {
@@ -280,14 +300,6 @@ fn encoded(claims: &Claims<'_>) -> Result<Vec<u8>, MintError> {
     let mut payload = Vec::with_capacity(1024);
     serde_json::to_writer(&mut payload, claims).map_err(|_| MintError::Encoding)?;
     Ok(payload)
-}
-
-/// The one-use claims that this proof takes.
-fn replay_claims(proof: &CallerProof, grant: &Grant) -> Vec<ReplayClaim> {
-    match proof {
-        CallerProof::Federated(verified) => verified.claim_for(grant).into_iter().collect(),
-        CallerProof::ApiKey(_) | CallerProof::Own(_) => Vec::new(),
-    }
 }
 
 type Recorded = (Proof, Option<Box<Actor>>, Map<String, Value>);
@@ -311,9 +323,13 @@ fn recorded(proof: CallerProof, grant: &Grant) -> Result<Recorded, MintError> {
     })
 }
 
-fn new_jti(entropy: &dyn Entropy) -> Result<Jti, MintError> {
+fn new_jti(entropy: &dyn Entropy, shard: Option<u8>) -> Result<Jti, MintError> {
     let mut random = [0; JTI_BYTES];
     entropy.fill(&mut random);
+    // 152 random bits are left.
+    if let ([first, ..], Some(shard)) = (&mut random, shard) {
+        *first = shard;
+    }
     Jti::new(&sts_jose::base64url(&random)).map_err(|_| MintError::Encoding)
 }
 
@@ -362,6 +378,7 @@ mod tests {
             issuer: &Issuer::new("https://sts.example.com").unwrap(),
             signer: &SigningKey::generate(Algorithm::ES256).unwrap(),
             entropy: &OsEntropy,
+            shard: None,
             now_millis: u64::try_from(NOW).unwrap() * 1000,
             cap_to_subject: false,
             status: None,
@@ -372,6 +389,16 @@ mod tests {
         let minted = minted.expect("a key in memory signs at once")?;
         let payload = sts_jose::decode_base64url(minted.jwt.split('.').nth(1).unwrap()).unwrap();
         Ok((serde_json::from_slice(&payload).unwrap(), minted))
+    }
+
+    #[test]
+    fn the_first_octet_of_a_jti_is_the_shard_and_the_rest_is_random() {
+        let octets = |shard| sts_jose::decode_base64url(new_jti(&OsEntropy, shard).unwrap().as_str()).unwrap();
+        let [one, other] = [octets(Some(31)), octets(Some(31))];
+        assert_eq!((one[0], other[0], one.len()), (31, 31, JTI_BYTES));
+        assert_ne!(one[1..], other[1..]);
+        let first: std::collections::BTreeSet<u8> = (0..64).map(|_| octets(None)[0]).collect();
+        assert!(first.len() > 16, "without shards it is random, too");
     }
 
     #[test]

@@ -61,7 +61,7 @@ impl Ledger for NoStore {
         done(0)
     }
 
-    fn lease(&self, _: StatusWindow, _: u32) -> LedgerFuture<'_, Lease> {
+    fn lease(&self, _: Option<u8>, _: StatusWindow, _: u32) -> LedgerFuture<'_, Lease> {
         done(Lease { first: 0, era: 0 })
     }
 

@@ -153,7 +153,7 @@ fn store(spec: &StoreSpec) -> Value {
     match spec {
         StoreSpec::Embedded => json!("embedded"),
         StoreSpec::Redis(redis) => {
-            let RedisSpec { topology, database, tls, username, password_file, prefix, timeout, wait_replicas } =
+            let RedisSpec { topology, database, tls, username, password_file, prefix, timeout, wait_replicas, shards } =
                 &**redis;
             let nodes = |nodes: &[Node]| nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
             let scheme = if tls.is_some() { "rediss" } else { "redis" };
@@ -172,6 +172,7 @@ fn store(spec: &StoreSpec) -> Value {
                 "prefix": prefix,
                 "timeout": duration(*timeout),
                 "wait_replicas": wait_replicas,
+                "shards": shards.get(),
             })
         }
     }

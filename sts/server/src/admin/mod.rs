@@ -42,6 +42,7 @@ use actix_web::web::{self, ServiceConfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sts_service::Reason;
+use sts_store::LedgerError;
 use utoipa::openapi::path::Parameter;
 
 pub(crate) use api_keys::{CreateApiKey, ListAllApiKeys, ListApiKeys, RevokeApiKey};
@@ -222,10 +223,16 @@ fn not_found(text: &str) -> OperationError {
 }
 
 /// The store did not answer, so `not_done`.
-fn store_unavailable(error: &sts_store::LedgerError, not_done: &'static str) -> OperationError {
+fn store_unavailable(error: &LedgerError, not_done: &'static str) -> OperationError {
     tracing::error!(%error, "the store did not answer");
-    OperationError::StoreUnavailable(not_done)
+    match error {
+        LedgerError::InPart(_) => OperationError::StoreUnavailable(IN_PART),
+        LedgerError::Unavailable(_) | LedgerError::Duplicate => OperationError::StoreUnavailable(not_done),
+    }
 }
+
+/// What came of a change that only some shards of the store have made.
+const IN_PART: &str = "some of its shards have made the change, and others have not: send the same request again";
 
 /// `answer` as one line for the log.
 fn logged(answer: &impl Serialize) -> String {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sts_store::{
     Acceptance, EarlierUse, Entry, Issued, Lease, Ledger, LedgerFuture, Listing, ReplayClaim, Revocation, RuleId,
-    StatusMark, TakenClaim, TokenRecord, Warning,
+    RuledEntries, StatusMark, TakenClaim, TokenRecord, Warning,
 };
 use sts_types::{Digest256, Jti, StatusWindow, UnixTime};
 
@@ -55,6 +55,14 @@ impl Ledger for TracedLedger {
         self.traced("store.look_up_all", self.ledger.look_up_all(jtis))
     }
 
+    fn look_up_with_rules(&self, jtis: Vec<Jti>) -> LedgerFuture<'_, RuledEntries> {
+        self.traced("store.look_up_with_rules", self.ledger.look_up_with_rules(jtis))
+    }
+
+    fn place(&self, parent: Option<&Jti>, claims: &dyn Fn() -> Vec<ReplayClaim>) -> Option<u8> {
+        self.ledger.place(parent, claims)
+    }
+
     fn revoke(&self, revocation: Revocation) -> LedgerFuture<'_, Revocation> {
         self.traced("store.revoke", self.ledger.revoke(revocation))
     }
@@ -83,12 +91,12 @@ impl Ledger for TracedLedger {
         self.traced("store.sweep", self.ledger.sweep(now))
     }
 
-    fn lease(&self, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease> {
-        self.traced("store.lease", self.ledger.lease(window, count))
+    fn lease(&self, shard: Option<u8>, window: StatusWindow, count: u32) -> LedgerFuture<'_, Lease> {
+        self.traced("store.lease", self.ledger.lease(shard, window, count))
     }
 
-    fn lease_era(&self) -> u64 {
-        self.ledger.lease_era()
+    fn lease_era(&self, shard: Option<u8>) -> u64 {
+        self.ledger.lease_era(shard)
     }
 
     fn status(&self) -> LedgerFuture<'_, StatusMark> {

@@ -267,7 +267,8 @@ impl Pipeline {
         request_id: &RequestId,
     ) -> Result<MintedToken, RefusedError> {
         let now_millis = self.clock.now_millis();
-        let status = self.status_of(snapshot, &authorized, now_millis).await?;
+        let shard = self.ledger.place(authorized.parent(), &|| authorized.claims());
+        let status = self.status_of(snapshot, &authorized, shard, now_millis).await?;
         let algorithm =
             snapshot.signing.get(&authorized.grant().api).copied().unwrap_or_else(|| self.keyring.default_algorithm());
         let failed = |error| self.signing.refusal(error, NOT_SIGNED);
@@ -276,6 +277,7 @@ impl Pipeline {
             issuer: &snapshot.issuer,
             signer: &*signer,
             entropy: &*self.entropy,
+            shard,
             now_millis,
             cap_to_subject: snapshot.cap_to_subject,
             status,
@@ -301,6 +303,7 @@ impl Pipeline {
         &self,
         snapshot: &Snapshot,
         authorized: &Authorized,
+        shard: Option<u8>,
         now_millis: u64,
     ) -> Result<Option<StatusReference>, RefusedError> {
         if !snapshot.status_list {
@@ -309,7 +312,7 @@ impl Pipeline {
         let now = seconds(now_millis);
         let life = authorized.lifetime(now, snapshot.cap_to_subject).map_err(|_| Reason::TokenExpired)?;
         let window = StatusWindow::of(now.plus(i64::from(life.as_secs())));
-        let index = self.indexes.next(window).await.map_err(|error| RefusedError::by_ledger(&error))?;
+        let index = self.indexes.next(shard, window).await.map_err(|error| RefusedError::by_ledger(&error))?;
         let (list, place) = StatusListId::holding(window, index).ok_or(Reason::ServerError)?;
         Ok(Some(StatusReference { index, uri: crate::status::uri(&snapshot.issuer, list), place }))
     }

@@ -77,7 +77,7 @@ impl RefusalLog {
         let in_memory = self.memory.all(&last.known).into_iter();
         listed.extend(in_memory.filter(|refusal| !stored.contains(refusal.request_id())));
         let row = |refusal: ListedRefusal| match refusal {
-            ListedRefusal::Known(request_id) => last.refusals.get(&request_id).cloned(),
+            ListedRefusal::Known { request_id, .. } => last.refusals.get(&request_id).cloned(),
             ListedRefusal::Read(refusal) => ListedRow::of(&refusal),
         };
         let mut rows: Vec<ListedRow> = listed.into_iter().filter_map(row).collect();

@@ -54,7 +54,9 @@ impl Refusals {
     /// All refusals in memory, oldest first. Those of `known` requests are named only.
     pub(crate) fn all(&self, known: &HashSet<RequestId>) -> Vec<ListedRefusal> {
         let listed = |held: &HeldRefusal| match known.get(&held.refusal.request_id) {
-            Some(request_id) => ListedRefusal::Known(request_id.clone()),
+            Some(request_id) => {
+                ListedRefusal::Known { request_id: request_id.clone(), time_millis: held.refusal.time_millis }
+            }
             None => ListedRefusal::Read(held.refusal.clone()),
         };
         self.lock().iter().map(listed).collect()

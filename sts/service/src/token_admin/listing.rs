@@ -201,8 +201,9 @@ impl TokenAdmin {
         snapshot: &Snapshot,
         jti: Jti,
     ) -> Result<Option<TokenView>, sts_store::LedgerError> {
-        let Some(entry) = self.ledger.look_up(jti).await? else { return Ok(None) };
-        let rules = self.ledger.rules().await?;
+        let Some(entry) = self.ledger.look_up(jti.clone()).await? else { return Ok(None) };
+        let related: Vec<Jti> = std::iter::once(&jti).chain(entry.record.ancestors()).cloned().collect();
+        let (_, rules) = self.ledger.look_up_with_rules(related).await?;
         let ancestry = Ancestry::of(&*self.ledger, std::iter::once(&entry.record)).await?;
         Ok(Some(self.view(snapshot, &rules, entry, &ancestry)))
     }

@@ -153,7 +153,7 @@ async fn c134_an_older_copy_in_place_of_the_store_is_in_doubt_whatever_it_lacks(
                 let change = ObjectChange::Put(object(ObjectKind::Teams, "a", "1"));
                 assert_eq!(rig.ledger.commit(0, vec![change]).await.unwrap(), Committed::Done(1));
             }
-            "a lease" => drop(rig.ledger.lease(sts_types::StatusWindow::of(START), 8).await.unwrap()),
+            "a lease" => drop(rig.ledger.lease(None, sts_types::StatusWindow::of(START), 8).await.unwrap()),
             "a sweep" => drop(rig.ledger.sweep(START.plus(5000)).await.unwrap()),
             _ => unreachable!("{what}"),
         }

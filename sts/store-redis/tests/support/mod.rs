@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sts_store::LedgerError;
 use sts_store::contract::{AlertLog, ManualClock, Rig, TestSeal};
-use sts_store_redis::{Node, RedisLedger, RedisParts, RedisSpec, Topology};
+use sts_store_redis::{Node, RedisLedger, RedisParts, RedisSpec, ShardCount, Topology};
 use sts_testkit::RedisServer;
 use sts_types::{Clock, Entropy, Jti};
 
@@ -113,6 +113,7 @@ pub(crate) fn spec(topology: Topology) -> RedisSpec {
         prefix: "sts:".to_owned(),
         timeout: Duration::from_secs(20),
         wait_replicas: 0,
+        shards: ShardCount::ONE,
     }
 }
 

@@ -13,6 +13,7 @@
 mod attacks;
 mod behaviour;
 mod objects;
+mod placed;
 mod refusals;
 mod samples;
 mod sessions;
@@ -20,6 +21,7 @@ mod sessions;
 pub use attacks::{ATTACKS, OBJECT_ATTACKS, assert_all_attacks, assert_all_object_attacks};
 pub use behaviour::*;
 pub use objects::*;
+pub use placed::{Placed, jti_in_shard};
 pub use refusals::*;
 pub use samples::{
     AlertLog, ManualClock, START, TestSeal, claim, federated, in_version_1, record, replayed, revocation, rule,
@@ -85,6 +87,16 @@ macro_rules! contract_tests {
             f3_a_rule_that_is_made_again_is_the_same_rule_and_covers_what_came_since
             f3_rules_and_records_at_once_have_one_order
             an_empty_ledger_is_ready_and_holds_nothing
+        }
+    };
+}
+
+/// Runs the tests of a ledger that is one whole.
+#[macro_export]
+macro_rules! whole_ledger_tests {
+    ($make:path) => {
+        $crate::behaviours! { $make:
+            leased_indexes_have_no_gap
         }
     };
 }

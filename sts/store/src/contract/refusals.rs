@@ -34,6 +34,15 @@ macro_rules! refusal_contract_tests {
             fld42_a_refusal_is_found_by_its_request_and_listed_newest_first
             fld42_a_refusal_is_forgotten_after_a_day
             a_list_names_what_the_caller_knows_and_reads_the_rest
+        }
+    };
+}
+
+/// Runs the tests of a store of refusals that is one whole. Shards divide its capacity.
+#[macro_export]
+macro_rules! refusal_capacity_tests {
+    ($make:path) => {
+        $crate::behaviours! { $make:
             fld42_no_flood_pushes_out_what_others_have
         }
     };
@@ -63,7 +72,7 @@ async fn latest(rig: &RefusalRig, limit: usize) -> Vec<StoredRefusal> {
     let count = listed.len();
     let read = |listed| match listed {
         ListedRefusal::Read(refusal) => Some(refusal),
-        ListedRefusal::Known(_) => None,
+        ListedRefusal::Known { .. } => None,
     };
     let read: Vec<StoredRefusal> = listed.into_iter().filter_map(read).collect();
     assert_eq!(read.len(), count, "one was not read");
@@ -89,8 +98,11 @@ pub async fn a_list_names_what_the_caller_knows_and_reads_the_rest(rig: &Refusal
     rig.refusals.remember(vec![refusal(1, 7, 0), refusal(2, 7, 5_000), refusal(3, 7, 6_000)]).await.unwrap();
     let known: Arc<HashSet<_>> = Arc::new([1, 2, 4].map(request_id).into());
     let listed = rig.refusals.latest(10, Arc::clone(&known)).await.unwrap();
-    let named = |number| ListedRefusal::Known(request_id(number));
-    assert_eq!(listed, [ListedRefusal::Read(refusal(3, 7, 6_000)), named(2), named(1)]);
+    let named = |number, millis| {
+        let StoredRefusal { request_id, time_millis, .. } = refusal(number, 7, millis);
+        ListedRefusal::Known { request_id, time_millis }
+    };
+    assert_eq!(listed, [ListedRefusal::Read(refusal(3, 7, 6_000)), named(2, 5_000), named(1, 0)]);
     assert_eq!(rig.refusals.latest(2, Arc::clone(&known)).await.unwrap(), listed[..2]);
     rig.clock.advance(REFUSAL_KEPT.unsigned_abs() + 1);
     rig.refusals.forget(rig.clock.now()).await.unwrap();

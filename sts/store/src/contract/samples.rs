@@ -1,8 +1,8 @@
 //! Sample records and revocations, a clock, a seal and a log of alerts for tests.
 
 use std::hash::{DefaultHasher, Hasher};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sts_types::{
@@ -161,6 +161,7 @@ pub fn revocation(jti: &str, reason: &str) -> Revocation {
         before: None,
         before_millis: 0,
         order: None,
+        shard_orders: Arc::default(),
         at: START,
         by: "admin token".to_owned(),
         reason: Some(reason.to_owned()),

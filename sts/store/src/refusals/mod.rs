@@ -70,7 +70,12 @@ impl StoredRefusal {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ListedRefusal {
     /// One that the caller knows already, so it was not read.
-    Known(RequestId),
+    Known {
+        /// The refused request.
+        request_id: RequestId,
+        /// When it was refused, in milliseconds since the epoch.
+        time_millis: u64,
+    },
     /// Any other.
     Read(StoredRefusal),
 }
@@ -80,8 +85,16 @@ impl ListedRefusal {
     #[must_use]
     pub fn request_id(&self) -> &RequestId {
         match self {
-            Self::Known(request_id) => request_id,
+            Self::Known { request_id, .. } => request_id,
             Self::Read(refusal) => &refusal.request_id,
+        }
+    }
+
+    /// When it was refused, in milliseconds since the epoch.
+    pub(crate) const fn time_millis(&self) -> u64 {
+        match self {
+            Self::Known { time_millis, .. } => *time_millis,
+            Self::Read(refusal) => refusal.time_millis,
         }
     }
 }
