@@ -50,6 +50,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- with .Values.redis.username }}{{ $_ := set $store "username" . }}{{ end -}}
 {{- if .Values.redis.passwordSecret.name }}{{ $_ := set $store "password_file" "/etc/sts/redis/password" }}{{ end -}}
 {{- if .Values.redis.caSecret.name }}{{ $_ := set $store "ca_file" "/etc/sts/redis/ca.crt" }}{{ end -}}
+{{- with .Values.redis.shards }}{{ $_ := set $store "shards" (int .) }}{{ end -}}
 {{- $_ := set $config "store" $store -}}
 {{- end -}}
 {{- if .Values.keys.existingClaim -}}
