@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
+
 use sts_store::Place;
 use sts_store::backend::codec;
 use sts_store::spec::ShardCount;
@@ -32,7 +34,12 @@ pub(super) struct Layout {
     shards: ShardCount,
     seal: Arc<dyn Seal>,
     deadline: Duration,
+    /// Whether shards may be used.
     is_verified: AtomicBool,
+    /// Whether the number in Redis was read and is ours.
+    is_confirmed: AtomicBool,
+    /// The last answer, if another number was there.
+    refusal: ArcSwapOption<RedisStoreError>,
     /// One task asks for all that wait.
     verifying: tokio::sync::Mutex<()>,
 }
@@ -47,8 +54,10 @@ impl Layout {
         deadline: Duration,
         is_known: bool,
     ) -> Self {
-        let (is_verified, verifying) = (AtomicBool::new(is_known), tokio::sync::Mutex::default());
-        Self { connector, name, shards, seal, deadline, is_verified, verifying }
+        let (is_verified, is_confirmed) = (AtomicBool::new(is_known), AtomicBool::new(false));
+        let verifying = tokio::sync::Mutex::default();
+        let refusal = ArcSwapOption::empty();
+        Self { connector, name, shards, seal, deadline, is_verified, is_confirmed, refusal, verifying }
     }
 
     /// Fails if the store was made with another number of shards, or cannot be asked yet. The first
@@ -61,9 +70,30 @@ impl Layout {
         if self.is_verified.load(Ordering::Acquire) {
             return Ok(());
         }
+        self.compare_in_time().await
+    }
+
+    /// Like [`verify`](Self::verify), for a server that knows the number from before. A node that is
+    /// away with the number does not keep it from its shards.
+    pub(super) async fn confirm(&self) -> Result<(), RedisStoreError> {
+        if self.is_confirmed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if let Ok(_verifying) = self.verifying.try_lock() {
+            match self.compare_in_time().await {
+                Err(error) if error.is_passing() => {}
+                compared => self.refusal.store(compared.err().map(Arc::new)),
+            }
+        }
+        // The other shards ask at the same time, and one of them for all.
+        self.refusal.load().as_ref().map_or(Ok(()), |refusal| Err(RedisStoreError::clone(refusal)))
+    }
+
+    async fn compare_in_time(&self) -> Result<(), RedisStoreError> {
         let compared = tokio::time::timeout(self.deadline, self.compare(true)).await;
         compared.unwrap_or(Err(RedisStoreError::Deadline(self.deadline)))?;
         self.is_verified.store(true, Ordering::Release);
+        self.is_confirmed.store(true, Ordering::Release);
         Ok(())
     }
 

@@ -255,6 +255,9 @@ impl RedisLedger {
     }
 
     async fn probe(&self) -> Result<Vec<Warning>, RedisStoreError> {
+        if let Some(layout) = &self.inspector.layout {
+            layout.confirm().await?;
+        }
         self.pool.follow_primary().await?;
         self.commit_pool.follow_primary().await?;
         if let Some(replica_wait_pool) = &self.replica_wait_pool {

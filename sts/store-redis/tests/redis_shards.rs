@@ -267,6 +267,28 @@ async fn another_number_of_shards_is_refused_and_both_are_named_and_nothing_is_w
     assert!(store.ledger(0).look_up(Jti::new("a").unwrap()).await.unwrap().is_some());
 }
 
+/// Such a server knows from its own files how many shards there are.
+#[tokio::test]
+async fn a_server_that_starts_again_needs_no_answer_about_the_number_and_still_notices_another() {
+    let store = Store::new(RedisServer::start());
+    let first = store.shards(0, 4);
+    for shard in 0..4 {
+        first.issue(in_shard(shard, "a"), vec![]).await.unwrap();
+    }
+    first.ready().await.unwrap();
+    store.server.order(&["RENAME", "sts:{sts}:mark", "aside"]);
+    let again = store.shards(0, 4);
+    assert!(again.look_up(jti_in_shard(1, "a")).await.unwrap().is_some());
+    again.ready().await.unwrap();
+    assert_eq!(store.server.command(&["EXISTS", "sts:{sts}:mark"]).text(), "1", "the number is there again");
+    store.server.order(&["DEL", "sts:{sts}:mark"]);
+    store.shards(1, 8).issue(in_shard(7, "a"), vec![]).await.unwrap();
+    let four = store.shards(0, 4);
+    let first = four.ready().await;
+    let text = refused(four.ready().await);
+    assert!(text.contains("made with 8 shards"), "{text}, after {first:?}");
+}
+
 #[tokio::test]
 async fn of_servers_that_begin_at_once_with_different_numbers_one_number_wins() {
     for _ in 0..5 {
