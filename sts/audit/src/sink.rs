@@ -11,6 +11,8 @@ const MAX_WAITING: usize = 8 * 1024 * 1024;
 const ROOM: usize = 64 * 1024;
 /// Free space to keep for each pending event.
 const ROOM_OF_WAITING: usize = 4 * 1024;
+/// Bytes that wait before the writer is woken in the middle of a batch.
+const BATCH: usize = 64 * 1024;
 /// The pause between attempts to write to a target that failed.
 const RETRY: Duration = Duration::from_secs(1);
 /// Interval at which a writer without lines may do what is due.
@@ -48,13 +50,21 @@ pub struct Sink {
     name: &'static str,
     max_waiting: usize,
     queue: Mutex<Queue>,
-    changed: Condvar,
+    /// Wakes the thread.
+    lines: Condvar,
+    /// Wakes those who wait for the thread.
+    progress: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     /// Whole lines that wait.
     waiting: Vec<u8>,
+    /// Whether the thread sleeps until it is woken. Waking it costs a system call even if it does not
+    /// sleep.
+    is_asleep: bool,
+    /// How many wait for the thread.
+    observers: usize,
     /// Whether the thread is writing lines that it has taken from the queue, or has not begun yet.
     is_writing: bool,
     /// Lines that were not written, or not at the first attempt.
@@ -91,7 +101,7 @@ impl Sink {
     fn bounded(name: &'static str, writer: Result<impl LineWriter, String>, max_waiting: usize) -> Arc<Self> {
         // Until the thread has looked at its target, nobody knows whether that takes lines.
         let queue = Mutex::new(Queue { is_writing: true, ..Queue::default() });
-        let sink = Arc::new(Self { name, max_waiting, queue, changed: Condvar::new() });
+        let sink = Arc::new(Self { name, max_waiting, queue, lines: Condvar::new(), progress: Condvar::new() });
         let started = writer.and_then(|writer| {
             let writer_sink = Arc::clone(&sink);
             let thread = std::thread::Builder::new().name(format!("sink-{name}"));
@@ -106,15 +116,72 @@ impl Sink {
     /// Queues a line, which ends in a line feed. Never waits for the stream. A line that does not
     /// fit is lost and counted. Returns whether it fits.
     pub fn offer(&self, line: &[u8]) -> bool {
-        let mut queue = self.lock();
-        if queue.fault.is_some() || queue.is_closed || queue.waiting.len() + line.len() > self.max_waiting {
-            queue.lost += 1;
-            return false;
+        let (fits, queue) = self.push(line);
+        if fits {
+            self.wake(queue);
         }
-        queue.waiting.extend_from_slice(line);
+        fits
+    }
+
+    /// The same for a line of a batch. The writer may sleep until [`Self::end_batch`], so that it
+    /// writes many lines at once.
+    pub fn offer_in_batch(&self, line: &[u8]) -> bool {
+        let (fits, queue) = self.push(line);
+        if fits && (queue.waiting.len() >= BATCH || queue.observers > 0) {
+            self.wake(queue);
+        }
+        fits
+    }
+
+    /// Has the lines of a batch written.
+    pub fn end_batch(&self) {
+        let queue = self.lock();
+        if !queue.waiting.is_empty() {
+            self.wake(queue);
+        }
+    }
+
+    fn push(&self, line: &[u8]) -> (bool, MutexGuard<'_, Queue>) {
+        let mut queue = self.lock();
+        let fits = queue.fault.is_none() && !queue.is_closed && queue.waiting.len() + line.len() <= self.max_waiting;
+        if fits {
+            queue.waiting.extend_from_slice(line);
+        } else {
+            queue.lost += 1;
+        }
+        (fits, queue)
+    }
+
+    /// Wakes the thread if it sleeps.
+    fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
+        let is_asleep = std::mem::take(&mut queue.is_asleep);
         drop(queue);
-        self.changed.notify_all();
-        true
+        if is_asleep {
+            self.lines.notify_one();
+        }
+    }
+
+    /// Tells those who wait for the thread that the queue has changed.
+    fn tell(&self, queue: &Queue) {
+        if queue.observers > 0 {
+            self.progress.notify_all();
+        }
+    }
+
+    /// Sleeps until woken, at most for `timeout`, and while `is_idle`.
+    fn sleep<'q>(
+        &'q self,
+        mut queue: MutexGuard<'q, Queue>,
+        timeout: Duration,
+        is_idle: impl Fn(&Queue) -> bool,
+    ) -> MutexGuard<'q, Queue> {
+        let is_idle = |queue: &mut Queue| {
+            queue.is_asleep = is_idle(queue);
+            queue.is_asleep
+        };
+        queue = self.lines.wait_timeout_while(queue, timeout, is_idle).unwrap_or_else(PoisonError::into_inner).0;
+        queue.is_asleep = false;
+        queue
     }
 
     /// Whether another line would fit after `lines` pending ones.
@@ -150,18 +217,22 @@ impl Sink {
 
     /// Waits until all queued lines are written, at most for `timeout`.
     pub fn flush(&self, timeout: Duration) {
-        let queue = self.lock();
+        self.end_batch();
+        let mut queue = self.lock();
+        queue.observers += 1;
         let is_ending = |queue: &Queue| queue.is_closed && !queue.is_done;
         let is_busy = |queue: &mut Queue| {
             queue.fault.is_none() && (queue.is_writing || !queue.waiting.is_empty() || is_ending(queue))
         };
-        drop(self.changed.wait_timeout_while(queue, timeout, is_busy));
+        let waited = self.progress.wait_timeout_while(queue, timeout, is_busy);
+        waited.unwrap_or_else(PoisonError::into_inner).0.observers -= 1;
     }
 
     /// Takes no more lines, and waits for the queued ones, at most for `timeout`.
     pub fn close(&self, timeout: Duration) {
-        self.lock().is_closed = true;
-        self.changed.notify_all();
+        let mut queue = self.lock();
+        queue.is_closed = true;
+        self.wake(queue);
         self.flush(timeout);
     }
 
@@ -195,8 +266,7 @@ impl Sink {
         let mut queue = self.lock();
         queue.is_writing = false;
         queue.is_done = true;
-        drop(queue);
-        self.changed.notify_all();
+        self.tell(&queue);
     }
 
     /// Takes all waiting lines into `lines`, whose old content is written.
@@ -206,11 +276,9 @@ impl Sink {
         lines.shrink_to(ROOM);
         let mut queue = self.lock();
         queue.is_writing = false;
-        self.changed.notify_all();
-        if queue.waiting.is_empty() && !queue.is_closed {
-            let is_idle = |queue: &mut Queue| queue.waiting.is_empty() && !queue.is_closed;
-            let waited = self.changed.wait_timeout_while(queue, TICK, is_idle);
-            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if queue.waiting.is_empty() {
+            self.tell(&queue);
+            queue = self.sleep(queue, TICK, |queue| queue.waiting.is_empty() && !queue.is_closed);
         }
         if queue.waiting.is_empty() {
             return if queue.is_closed { Next::End } else { Next::Tick };
@@ -227,17 +295,15 @@ impl Sink {
         queue.lost += lost + count_lines(&waiting);
         queue.fault = Some(error.to_string());
         let lost = queue.lost;
+        self.tell(&queue);
         drop(queue);
-        self.changed.notify_all();
         tracing::error!(sink = self.name, %error, lost, "lines cannot be written, and are lost until they can be");
     }
 
     /// Repeats an attempt to write one line until it succeeds. Returns false at the end.
     fn retry(&self, writer: &mut impl LineWriter, line: &[u8]) -> bool {
         loop {
-            let queue = self.lock();
-            let waited = self.changed.wait_timeout_while(queue, RETRY, |queue| !queue.is_closed);
-            if waited.unwrap_or_else(PoisonError::into_inner).0.is_closed {
+            if self.sleep(self.lock(), RETRY, |queue| !queue.is_closed).is_closed {
                 return false;
             }
             match writer.write_lines(line) {

@@ -82,15 +82,26 @@ impl Trail {
             outcome: act.outcome(),
             act: &act,
         };
-        self.write(act.name(), millis, &line);
+        self.write(act.name(), millis, &line, Sink::offer);
     }
 
-    /// Records the outcome of an exchange.
+    /// Records the outcome of an exchange. The sinks may write it only after [`Self::end_batch`].
     pub fn decision(&self, event: &DecisionEvent) {
-        self.write("decision", self.clock.now_millis(), event);
+        self.write("decision", self.clock.now_millis(), event, Sink::offer_in_batch);
     }
 
-    fn write(&self, name: &'static str, millis: u64, line: &impl serde::Serialize) {
+    /// Has the sinks write the decisions so far.
+    pub fn end_batch(&self) {
+        self.sinks().iter().for_each(|sink| sink.end_batch());
+    }
+
+    fn write(
+        &self,
+        name: &'static str,
+        millis: u64,
+        line: &impl serde::Serialize,
+        offer: impl Fn(&Sink, &[u8]) -> bool,
+    ) {
         /// Above this size the buffer's memory is released.
         const KEPT: usize = 4096;
         thread_local! {
@@ -106,7 +117,7 @@ impl Trail {
             self.tail.push(name, millis, bytes);
             bytes.push(b'\n');
             for sink in self.started() {
-                sink.offer(bytes);
+                offer(sink, bytes);
             }
         });
     }

@@ -239,6 +239,10 @@ impl EventSink for AuditEvents {
         self.trail.decision(event);
     }
 
+    fn end_batch(&self) {
+        self.trail.end_batch();
+    }
+
     fn record(&self, actor: &Actor, act: Act) {
         self.trail.record(actor, act);
     }

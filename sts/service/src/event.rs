@@ -138,6 +138,9 @@ pub trait EventSink: Send + Sync + 'static {
     /// Takes one decision on the observers' thread. While it blocks, no other one is delivered.
     fn decision(&self, event: &DecisionEvent, times: &ExchangeTimes);
 
+    /// Says that the next decision may take a while, so that the previous ones must not wait for it.
+    fn end_batch(&self) {}
+
     /// Takes another event. Must not block.
     fn record(&self, actor: &Actor, act: Act);
 

@@ -148,6 +148,7 @@ impl Thread {
     fn run(self) {
         while let Some(queued) = self.next() {
             if now().saturating_duration_since(queued.handed_over) < SETTLE {
+                self.events.end_batch();
                 // Exchanges that end meanwhile join the same batch.
                 settle();
             }
@@ -163,8 +164,10 @@ impl Thread {
     fn next(&self) -> Option<QueuedExchange> {
         match self.receiver.try_recv() {
             Ok(queued) => Some(queued),
-            Err(TryRecvError::Empty) => self.receiver.recv().ok(),
-            Err(TryRecvError::Disconnected) => None,
+            Err(error) => {
+                self.events.end_batch();
+                (error == TryRecvError::Empty).then(|| self.receiver.recv().ok()).flatten()
+            }
         }
     }
 

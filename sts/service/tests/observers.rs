@@ -29,6 +29,9 @@ struct Events {
     is_required: AtomicBool,
     unblocked: Condvar,
     told: Mutex<Vec<(Value, Duration)>>,
+    /// How many were told when the last batch ended.
+    written: Mutex<usize>,
+    batch_ended: Condvar,
 }
 
 impl EventSink for Events {
@@ -37,6 +40,11 @@ impl EventSink for Events {
     fn decision(&self, event: &DecisionEvent, times: &ExchangeTimes) {
         drop(self.unblocked.wait_while(self.is_blocked.lock().unwrap(), |is_blocked| *is_blocked).unwrap());
         self.told.lock().unwrap().push((json!(event), times.held));
+    }
+
+    fn end_batch(&self) {
+        *self.written.lock().unwrap() = self.told.lock().unwrap().len();
+        self.batch_ended.notify_all();
     }
 
     fn is_required(&self) -> bool {
@@ -118,6 +126,18 @@ impl Fixture {
 fn store(clock: &Arc<ManualClock>) -> Arc<EmbeddedLedger> {
     let clock = Arc::clone(clock) as _;
     Arc::new(EmbeddedLedger::in_memory(Arc::new(TestSeal(1)), clock, Arc::new(AlertLog::default())).unwrap())
+}
+
+#[tokio::test]
+async fn the_last_decision_is_written_although_no_other_follows() {
+    const LONG: Duration = Duration::from_secs(20);
+    let fixture = Fixture::new();
+    for count in 1..4 {
+        fixture.reason("not a token").await;
+        let written = fixture.events.written.lock().unwrap();
+        let waited = fixture.events.batch_ended.wait_timeout_while(written, LONG, |written| *written < count);
+        assert_eq!(*waited.unwrap().0, count);
+    }
 }
 
 #[tokio::test]

@@ -90,6 +90,40 @@ fn fld12_closing_waits_for_what_was_taken_and_not_for_ever() {
 }
 
 #[test]
+fn the_lines_of_a_batch_are_written_at_its_end_at_once() {
+    let (sink, seen, decide) = scripted(1000);
+    assert!(sink.offer(b"first\n"));
+    assert_eq!(seen.recv().unwrap(), b"first\n");
+    decide.send(Ok(())).unwrap();
+    // From here on the thread sleeps.
+    sink.flush(LONG);
+    assert!(sink.offer_in_batch(b"a\n") && sink.offer_in_batch(b"b\n"));
+    assert_eq!(sink.status().waiting_bytes, 4);
+    sink.end_batch();
+    assert_eq!(seen.recv().unwrap(), b"a\nb\n");
+    decide.send(Ok(())).unwrap();
+    // A batch that has not ended is written, too, when somebody waits for it.
+    assert!(sink.offer_in_batch(b"c\n"));
+    decide.send(Ok(())).unwrap();
+    sink.flush(LONG);
+    assert_eq!(seen.recv().unwrap(), b"c\n");
+    assert!(sink.offer_in_batch(b"d\n"));
+    decide.send(Ok(())).unwrap();
+    sink.close(LONG);
+    assert_eq!(seen.recv().unwrap(), b"d\n");
+}
+
+#[test]
+fn a_long_batch_is_written_before_its_end() {
+    let (sink, seen, _decide) = scripted(MAX_WAITING);
+    let line = [&[b'x'; 1023][..], b"\n"].concat();
+    for _ in 0..BATCH / line.len() {
+        assert!(sink.offer_in_batch(&line));
+    }
+    assert!(!seen.recv_timeout(LONG).unwrap().is_empty());
+}
+
+#[test]
 fn fld13_a_stream_that_was_closed_before_we_began_takes_nothing() {
     let sink = Sink::start("test", Err::<Stream, _>("closed".to_owned()));
     assert!(!sink.offer(b"a\n") && !sink.is_available());
