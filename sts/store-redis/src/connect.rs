@@ -135,6 +135,7 @@ impl Connector {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
+            .set_write_backpressure_boundary(WRITE_BUFFER)
             .set_pipeline_buffer_size(PIPELINE_BUFFER);
         client.get_multiplexed_async_connection_with_config(&config).await.map_err(|error| match RedisStoreError::from(
             error,
@@ -192,6 +193,9 @@ const MAX_SECRET: u64 = 64 * 1024;
 
 /// Requests that may wait in the write queue before callers block.
 const PIPELINE_BUFFER: usize = 1024;
+/// Octets that one write takes. By default three exchanges, so that those of one event-loop turn would
+/// leave in several writes.
+const WRITE_BUFFER: usize = 64 * 1024;
 
 fn certificates(tls: &RedisTls) -> Result<TlsCertificates, RedisOpenError> {
     let read = |path: &std::path::PathBuf| {
