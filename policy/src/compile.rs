@@ -129,12 +129,12 @@ fn lifetimes(spec: &Spec, findings: &mut Findings) {
 fn by_name(accounts: &[Account]) -> HashMap<Arc<str>, usize> {
     let mut by_name = HashMap::with_capacity(accounts.len());
     for (index, account) in accounts.iter().enumerate() {
-        let (name, id) = (account.granted.name.as_str(), account.granted.id.as_str());
-        by_name.insert(name.into(), index);
+        let (name, id) = (account.granted.name.shared(), account.granted.id.shared());
         // Mostly they are the same.
         if id != name {
-            by_name.insert(id.into(), index);
+            by_name.insert(id, index);
         }
+        by_name.insert(name, index);
     }
     by_name
 }
@@ -165,7 +165,7 @@ fn entries(spec: &Spec, accounts: &[Account]) -> Vec<Entry> {
                 members
                     .get_mut(rule.entry)
                     .into_iter()
-                    .for_each(|list| list.push(IdentityPosition { account, identity }));
+                    .for_each(|list| list.push(IdentityPosition::new(account, identity)));
             }
         }
     }

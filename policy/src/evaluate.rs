@@ -103,12 +103,12 @@ impl RuleSet {
         if all <= FEW {
             return self.first_that_covers(
                 account,
-                (0..all).map(|identity| IdentityPosition { account: index, identity }),
+                (0..all).map(|identity| IdentityPosition::new(index, identity)),
                 context,
                 requested,
             );
         }
-        let candidates = self.candidates(context).into_iter().filter(|candidate| candidate.account == index);
+        let candidates = self.candidates(context).into_iter().filter(|candidate| candidate.account() == index);
         self.first_that_covers(account, candidates, context, requested)
     }
 
@@ -118,8 +118,8 @@ impl RuleSet {
         let mut found: Option<Chosen<'_>> = None;
         let mut refusal = Refusal::NoIdentityMatched;
         let candidates = self.candidates(context);
-        for of_account in candidates.chunk_by(|a, b| a.account == b.account) {
-            let Some(account) = of_account.first().and_then(|position| self.accounts.get(position.account)) else {
+        for of_account in candidates.chunk_by(|a, b| a.account() == b.account()) {
+            let Some(account) = of_account.first().and_then(|position| self.accounts.get(position.account())) else {
                 continue;
             };
             match self.first_that_covers(account, of_account.iter().copied(), context, requested) {
@@ -162,8 +162,8 @@ impl RuleSet {
     }
 
     pub(crate) fn identity(&self, position: IdentityPosition) -> Option<(&Account, &Identity)> {
-        let account = self.accounts.get(position.account)?;
-        Some((account, account.identities.get(position.identity)?))
+        let account = self.accounts.get(position.account())?;
+        Some((account, account.identities.get(position.identity())?))
     }
 
     /// The first of `identities` that matches and covers the request. If some match but none covers it,
@@ -181,7 +181,7 @@ impl RuleSet {
         for position in identities {
             let Some(identity) = account
                 .identities
-                .get(position.identity)
+                .get(position.identity())
                 .filter(|identity| identity.matches(&account.terms.window, context))
             else {
                 continue;

@@ -47,12 +47,12 @@ impl RuleSet {
     ) -> Vec<IdentityPosition> {
         match (chosen, requested.account) {
             (Ok(chosen), _) => {
-                let before = chosen.position.identity.saturating_sub(MOST_TRACED - 1);
-                self.of_account(chosen.position.account).take(chosen.position.identity + 1).skip(before).collect()
+                let before = chosen.position.identity().saturating_sub(MOST_TRACED - 1);
+                self.of_account(chosen.position.account()).take(chosen.position.identity() + 1).skip(before).collect()
             }
             (Err(Refusal::NoSuchAccount), _) => Vec::new(),
             (Err(Refusal::NoIdentityMatched | Refusal::AccountDisabled), RequestedAccount::Known(account)) => {
-                let near = |position: &IdentityPosition| position.account == account;
+                let near = |position: &IdentityPosition| position.account() == account;
                 self.nearest_first(self.of_account(account), near, context)
             }
             (Err(Refusal::NoIdentityMatched | Refusal::AccountDisabled), _) => {
@@ -62,7 +62,7 @@ impl RuleSet {
             }
             // Some identities matched, and the refusal is about these.
             (Err(_), named) => {
-                let is_requested = |position: &IdentityPosition| !matches!(named, RequestedAccount::Known(account) if account != position.account);
+                let is_requested = |position: &IdentityPosition| !matches!(named, RequestedAccount::Known(account) if account != position.account());
                 let matches = |position: &IdentityPosition| {
                     self.identity(*position)
                         .is_some_and(|(account, identity)| identity.matches(&account.terms.window, context))
@@ -74,7 +74,7 @@ impl RuleSet {
 
     fn of_account(&self, account: usize) -> impl Iterator<Item = IdentityPosition> + use<> {
         let count = self.accounts.get(account).map_or(0, |account| account.identities.len());
-        (0..count).map(move |identity| IdentityPosition { account, identity })
+        (0..count).map(move |identity| IdentityPosition::new(account, identity))
     }
 
     /// The nearest of `all`. If there are too many to rank, the nearest of the first ones and of

@@ -10,16 +10,31 @@ use sts_claims::{ClaimPath, ClaimSet, Json};
 use crate::account::Account;
 use crate::identity::Identity;
 
-/// Position of an identity: the index of its account, and its index in that account.
+/// Position of an identity: the index of its account, and its index in that account. The index has
+/// several for each identity, so they are small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct IdentityPosition {
-    pub(crate) account: usize,
-    pub(crate) identity: usize,
+    account: u32,
+    identity: u32,
 }
 
 impl IdentityPosition {
+    /// An index beyond `u32::MAX` leads nowhere. So many accounts fit in no memory.
+    pub(crate) fn new(account: usize, identity: usize) -> Self {
+        let small = |index: usize| u32::try_from(index).unwrap_or(u32::MAX);
+        Self { account: small(account), identity: small(identity) }
+    }
+
+    pub(crate) const fn account(self) -> usize {
+        self.account as usize
+    }
+
+    pub(crate) const fn identity(self) -> usize {
+        self.identity as usize
+    }
+
     pub(crate) fn of(self, accounts: &[Account]) -> Option<&Identity> {
-        accounts.get(self.account)?.identities.get(self.identity)
+        accounts.get(self.account())?.identities.get(self.identity())
     }
 }
 
@@ -95,10 +110,10 @@ pub(crate) struct Index {
     /// Identities without any such key. Every token is checked against them.
     rest: Vec<IdentityPosition>,
     /// Every identity of the entry, in file order.
-    members: Vec<IdentityPosition>,
+    members: Box<[IdentityPosition]>,
     /// Every identity with a subject, sorted by its literal head in lower case. Near misses are
     /// neighbours.
-    by_likeness: Vec<IdentityPosition>,
+    by_likeness: Box<[IdentityPosition]>,
 }
 
 /// A key that an identity can be filed under.
@@ -154,7 +169,7 @@ impl Index {
         index
             .by_likeness
             .sort_by_cached_key(|position| (folded(head(*position, accounts)).collect::<Vec<u8>>(), *position));
-        index.members = members;
+        index.members = members.into();
         index
     }
 
@@ -291,7 +306,7 @@ mod tests {
         });
         let rules = rules(&spec(accounts.chain([account("any", vec![subject("i", "repo:o/**")])]).collect()));
         let tried = |changes| {
-            rules.entries[0].index.candidates(&token(changes)).iter().map(|at| at.account).collect::<Vec<_>>()
+            rules.entries[0].index.candidates(&token(changes)).iter().map(|at| at.account()).collect::<Vec<_>>()
         };
         assert_eq!(tried(json!({ "sub": "repo:o/r4:ref:refs/heads/main" })), [4, 1000]);
         assert_eq!(tried(json!({ "sub": "repo:o/r7:ref:refs/heads/main" })), [7, 1000]);
@@ -310,7 +325,7 @@ mod tests {
         let rules = rules(&spec(accounts.collect()));
         let claims = token(json!({ "sub": "repo:octo-org/r2500:ref:refs/heads/main" }));
         let near = rules.entries[0].index.near_misses(&claims, &rules.accounts, 100);
-        assert!(near.len() <= 101 && near.iter().any(|at| at.account == 2500), "{near:?}");
+        assert!(near.len() <= 101 && near.iter().any(|at| at.account() == 2500), "{near:?}");
     }
 
     proptest! {
@@ -322,13 +337,13 @@ mod tests {
             text in "[abc]{0,8}",
         ) {
             let heads: Vec<(&str, IdentityPosition)> = (written.iter().enumerate())
-                .map(|(at, head)| (head.as_str(), IdentityPosition { account: at, identity: 0 }))
+                .map(|(at, head)| (head.as_str(), IdentityPosition::new(at, 0)))
                 .collect();
             let hasher = RandomState::new();
             let heads = PrefixIndex::new(&heads, &hasher);
             let mut found: Vec<usize> = vec![];
             heads.hashes(&text, &hasher, |hash| {
-                found.extend(heads.under.get(&hash).into_iter().flat_map(IdentityList::as_slice).map(|at| at.account));
+                found.extend(heads.under.get(&hash).into_iter().flat_map(IdentityList::as_slice).map(|at| at.account()));
             });
             found.sort_unstable();
             let wanted: Vec<usize> =

@@ -105,13 +105,13 @@ impl RuleSet {
         if !a.terms.window.enabled || !b.terms.window.enabled {
             return;
         }
-        if first.account == second.account {
+        if first.account() == second.account() {
             // What groups may give later is narrowed, too.
             let leaves_all = a.terms.narrowing.is_none()
                 || a.terms.narrowing == b.terms.narrowing
                 || self.possible_teams(a_account).is_empty();
             // Several earlier identities may shadow one; report it once.
-            if leaves_all && takes_all(a, b) && reported.insert((second.account, second.identity, usize::MAX)) {
+            if leaves_all && takes_all(a, b) && reported.insert((second.account(), second.identity(), usize::MAX)) {
                 found.shadowed.push(Shadowed {
                     account: b_account.granted.name.clone(),
                     identity: b.name.clone(),
@@ -126,11 +126,11 @@ impl RuleSet {
             return;
         }
         // Several identities of two accounts may overlap; report the accounts once.
-        if reported.contains(&(first.account, second.account, 0)) {
+        if reported.contains(&(first.account(), second.account(), 0)) {
             return;
         }
         let Some(CommonToken { subject, certain }) = meet(a, b, preset) else { return };
-        reported.insert((first.account, second.account, 0));
+        reported.insert((first.account(), second.account(), 0));
         found.ambiguous.push(Ambiguous {
             accounts: [a_account.granted.name.clone(), b_account.granted.name.clone()],
             identities: [a.name.clone(), b.name.clone()],

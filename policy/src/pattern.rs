@@ -23,20 +23,20 @@ use token::{MAX_TOKENS, Token};
 /// a match slow.
 #[derive(Clone)]
 pub struct Pattern {
-    /// The text as written.
-    text: Box<str>,
-    head: Head,
+    /// The text as written. If the head has escapes, the head without them follows.
+    stored: Box<str>,
     /// `None` for an exact pattern.
     tail: Option<Arc<Tail>>,
+    head: Head,
 }
 
 /// The literal characters before the first wildcard, unescaped. An exact pattern is all head.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 enum Head {
     /// The head has no escapes: it is this many bytes of the pattern's text.
-    Written(usize),
-    /// The head has escapes, so the unescaped text is kept apart.
-    Unescaped(Box<str>),
+    Written(u32),
+    /// The head has escapes. The written text has this many bytes, and the head follows.
+    Unescaped(u32),
 }
 
 /// The rest of a pattern, from the first wildcard on. Many patterns have the same tail (`**`) and
@@ -103,16 +103,27 @@ impl Pattern {
             }
             text.push(c);
         }
-        let head = if text == literal { Head::Written(text.len()) } else { Head::Unescaped(literal.into()) };
-        Self { text: text.into(), head, tail: None }
+        Self::new(text, literal, None)
     }
 
     fn from_tokens(text: &str, tokens: &[Token]) -> Self {
         let head: String = tokens.iter().map_while(|token| token.literal()).collect();
         let wild = tokens.iter().position(|token| token.literal().is_none());
         let tail = wild.and_then(|index| tokens.get(index..)).map(|rest| Arc::new(Tail::new(rest)));
-        let head = if text.starts_with(&head) { Head::Written(head.len()) } else { Head::Unescaped(head.into()) };
-        Self { text: text.into(), head, tail }
+        Self::new(text.to_owned(), &head, tail)
+    }
+
+    fn new(mut text: String, head: &str, tail: Option<Arc<Tail>>) -> Self {
+        // A pattern comes from a file, which has at most 10 MiB, or from a token, which has less.
+        let length = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX);
+        let head = if text.starts_with(head) {
+            Head::Written(length(head))
+        } else {
+            let written = length(&text);
+            text.push_str(head);
+            Head::Unescaped(written)
+        };
+        Self { stored: text.into(), tail, head }
     }
 
     /// Replaces the tail by the equal one in `tails`, or adds it there.
@@ -143,15 +154,18 @@ impl Pattern {
     /// The pattern as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.text
+        match self.head {
+            Head::Written(_) => &self.stored,
+            Head::Unescaped(written) => self.stored.get(..written as usize).unwrap_or_default(),
+        }
     }
 
     /// The literal text before the first wildcard, unescaped. The whole text of an exact pattern.
     #[must_use]
     pub fn literal_head(&self) -> &str {
-        match &self.head {
-            Head::Written(bytes) => self.text.get(..*bytes).unwrap_or_default(),
-            Head::Unescaped(text) => text,
+        match self.head {
+            Head::Written(bytes) => self.stored.get(..bytes as usize).unwrap_or_default(),
+            Head::Unescaped(written) => self.stored.get(written as usize..).unwrap_or_default(),
         }
     }
 
@@ -163,13 +177,13 @@ impl Pattern {
 
     /// A text that the pattern matches, with `x` for each wildcard.
     pub(crate) fn example(&self) -> String {
-        let tokens = tokens(&self.text).unwrap_or_default();
+        let tokens = tokens(self.as_str()).unwrap_or_default();
         tokens.into_iter().map(|token| token.literal().unwrap_or('x')).collect()
     }
 
     /// The same pattern with every `*` widened to `**`. `None` without a `*`.
     pub(crate) fn widened(&self) -> Option<Self> {
-        let mut wide = tokens(&self.text).ok()?;
+        let mut wide = tokens(self.as_str()).ok()?;
         let stars = wide.iter_mut().filter(|token| **token == Token::Star);
         let has_star = stars.map(|star| *star = Token::DoubleStar).count() > 0;
         let text: String = wide.iter().map(Token::to_string).collect();
@@ -194,27 +208,27 @@ impl Tail {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pattern({:?})", self.text)
+        write!(f, "Pattern({:?})", self.as_str())
     }
 }
 
 /// Patterns are equal when their texts are. Two spellings of one language are not.
 impl PartialEq for Pattern {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
+        self.as_str() == other.as_str()
     }
 }
 impl Eq for Pattern {}
 
 impl Hash for Pattern {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.text.hash(state);
+        self.as_str().hash(state);
     }
 }
 

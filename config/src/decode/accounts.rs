@@ -123,7 +123,7 @@ fn external_groups(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<ExternalG
 /// Reads a mapping from APIs to lists of scopes. Policy checks the names.
 fn grants(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<GrantSpec>> {
     let entries = reader.mapping(node, "a grant (API to list of scopes)")?;
-    let mut found = Vec::new();
+    let mut found = Vec::with_capacity(entries.len());
     for entry in entries {
         if let Some(scopes) = scopes(reader, &entry.node) {
             found.push(GrantSpec { api: reader.located(entry.key.clone(), entry.key_span), scopes });
@@ -138,7 +138,7 @@ fn identities(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Vec<IdentitySpec>
     let Some(node) = fields.node("identities") else { return Vec::new() };
     let Some(items) = reader.list(node, "identities") else { return Vec::new() };
     let Some(section) = fields.section_of("identities") else { return Vec::new() };
-    let mut found = Vec::new();
+    let mut found = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         let before = reader.report.errors();
         let platform = platform_key(reader, item);

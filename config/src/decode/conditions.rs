@@ -12,7 +12,7 @@ use crate::yaml::{Node, Plain, Value, resolve};
 /// Reads a mapping from claims to conditions.
 pub(super) fn conditions(reader: &mut Reader<'_>, node: &Node) -> Option<Vec<(Located<String>, ConditionSpec)>> {
     let entries = reader.mapping(node, "a block of conditions")?;
-    let mut found = Vec::new();
+    let mut found = Vec::with_capacity(entries.len());
     for entry in entries {
         if let Some(condition) = condition(reader, &entry.node) {
             found.push((reader.located(entry.key.clone(), entry.key_span), condition));

@@ -255,10 +255,10 @@ impl<'e> Reader<'e> {
         &mut self,
         node: &Node,
         what: &str,
-        mut read: impl FnMut(&mut Self, &Node) -> Option<T>,
+        read: impl FnMut(&mut Self, &Node) -> Option<T>,
     ) -> Option<Vec<T>> {
         let items = self.list(node, what)?;
-        Some(items.iter().filter_map(|item| read(self, item)).collect())
+        Some(self.every(items, read))
     }
 
     /// Reads a single value, or a list of at least one. Reports an empty list.
@@ -277,10 +277,17 @@ impl<'e> Reader<'e> {
                 );
                 None
             }
-            Value::Sequence(items) => Some(items.iter().filter_map(|item| read(self, item)).collect()),
+            Value::Sequence(items) => Some(self.every(items, read)),
             Value::Scalar(_) | Value::Mapping(_) => read(self, node).map(|value| vec![value]),
             Value::Broken => None,
         }
+    }
+
+    fn every<T>(&mut self, items: &[Node], mut read: impl FnMut(&mut Self, &Node) -> Option<T>) -> Vec<T> {
+        // A vector that grows by itself has room for four items at first. Most lists have one.
+        let mut found = Vec::with_capacity(items.len());
+        found.extend(items.iter().filter_map(|item| read(self, item)));
+        found
     }
 
     /// Reports a value of the wrong kind. `instead_of_scalar` is the help for a single value.

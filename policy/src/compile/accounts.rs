@@ -25,7 +25,7 @@ pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> (Ve
     let teams: external::Teams<'_> = spec
         .teams
         .iter()
-        .map(|team| (team.name.value.as_str(), (&team.name.value, team_grants(team, apis, findings))))
+        .map(|team| (team.name.value.as_str(), (team.name.value.detached(), team_grants(team, apis, findings))))
         .collect();
     let entries: HashMap<&str, usize> =
         spec.issuers.iter().enumerate().map(|(index, entry)| (entry.name.value.as_str(), index)).collect();
@@ -36,7 +36,7 @@ pub(super) fn compile(spec: &Spec, apis: &[Api], findings: &mut Findings) -> (Ve
     let reported = HashSet::new();
     let mut compiler =
         Compiler { spec, apis, teams, external, entries, copy_claims: shared, interner, prints, reported, findings };
-    let accounts = spec.accounts.iter().filter_map(|account| compiler.account(account)).collect();
+    let accounts = spec.accounts.iter().map(|account| compiler.account(account)).collect();
     (accounts, compiler.external)
 }
 
@@ -69,12 +69,11 @@ struct Compiler<'a> {
 }
 
 impl Compiler<'_> {
-    /// Returns `None` only if the account's name is not a valid id. The grammar of names rules that
-    /// out.
-    fn account(&mut self, account: &AccountSpec) -> Option<Account> {
+    fn account(&mut self, account: &AccountSpec) -> Account {
+        let name = account.name.value.detached();
         let id = match &account.id {
-            Some(id) => id.value.detached(),
-            None => AccountId::new(account.name.value.as_str()).ok()?,
+            Some(id) if id.value.as_str() != name.as_str() => id.value.detached(),
+            _ => name.as_id(),
         };
         let (teams, grants, is_known) = self.account_grants(account);
         let login = account
@@ -89,11 +88,12 @@ impl Compiler<'_> {
 
         self.check_identity_names(account);
         let granted = Granted { grants: &grants, possible: all, is_known };
-        let identities: SmallVec<[Identity; 1]> =
-            account.identities.iter().map(|identity| self.identity(account, &id, granted, identity)).collect();
+        let mut identities = SmallVec::new();
+        identities.reserve_exact(account.identities.len());
+        identities.extend(account.identities.iter().map(|identity| self.identity(account, &id, granted, identity)));
         let relies_on_external = possible.is_some();
-        Some(Account {
-            granted: Arc::new(GrantedAccount { id, name: account.name.value.detached(), teams }),
+        Account {
+            granted: Arc::new(GrantedAccount { id, name, teams }),
             display_name: account.display_name.as_deref().map(Into::into),
             login,
             print: self.prints.print(account),
@@ -108,13 +108,13 @@ impl Compiler<'_> {
                 actors: account.actors.iter().map(|actor| actor.value.as_str().into()).collect(),
             }),
             identities,
-        })
+        }
     }
 
     /// The account's teams and grants. The third value tells whether the grants are known: with a
     /// fault in a grant or a team, "not granted" would be a false finding.
     fn account_grants(&mut self, account: &AccountSpec) -> (Vec<TeamName>, Vec<ApiGrant>, bool) {
-        let mut teams = Vec::new();
+        let mut teams = Vec::with_capacity(account.teams.len());
         let mut granted = Vec::new();
         let before = self.findings.errors();
         let faulty = &self.findings.faulty;
@@ -123,7 +123,7 @@ impl Compiler<'_> {
         for name in &account.teams {
             match self.teams.get(name.value.as_str()) {
                 Some((team, grants)) => {
-                    teams.push(team.detached());
+                    teams.push(team.clone());
                     granted.extend(grants.iter().cloned());
                     is_known &= !self.findings.faulty.teams.contains(&name.value);
                 }

@@ -16,8 +16,8 @@ use crate::{ExternalGroupSpec, ExternalLogin, ExternalLoginSpec, IssuerSpec, Spe
 /// Claims that have a meaning of their own. The caller chooses some of them, and none is a group.
 const NO_GROUPS: [&str; 7] = ["iss", "aud", "exp", "nbf", "iat", "jti", "nonce"];
 
-/// The compiled teams: name and grants.
-pub(super) type Teams<'a> = HashMap<&'a str, (&'a TeamName, Vec<ApiGrant>)>;
+/// The compiled teams: name and grants. All accounts of a team share the memory of its name.
+pub(super) type Teams<'a> = HashMap<&'a str, (TeamName, Vec<ApiGrant>)>;
 
 /// The teams that groups give.
 pub(super) fn compile(
@@ -30,7 +30,7 @@ pub(super) fn compile(
     for team in spec.teams.iter().filter(|team| !team.external_groups.is_empty()) {
         let Some((name, grants)) = teams.get(team.name.value.as_str()) else { continue };
         let index = external.teams.len();
-        external.teams.push(ExternalTeam { name: name.detached(), grants: grants.clone() });
+        external.teams.push(ExternalTeam { name: name.clone(), grants: grants.clone() });
         let before = findings.errors();
         refuse_duplicates(team, findings);
         for group in &team.external_groups {

@@ -82,7 +82,7 @@ struct Machine {
 impl Machine {
     fn new(pattern: &Pattern, must: bool) -> Self {
         // The text of a `Pattern` always parses.
-        Self { automaton: Automaton::new(&tokens(&pattern.text).unwrap_or_default()), must }
+        Self { automaton: Automaton::new(&tokens(pattern.as_str()).unwrap_or_default()), must }
     }
 }
 

@@ -78,16 +78,12 @@ struct Base {
 }
 
 impl Base {
-    fn new(beside: Beside, tests: Vec<TestSpec>) -> Self {
-        let declared = beside
-            .declared
-            .iter()
-            .filter_map(|source| {
-                let (file, line) = source.file.clone()?;
-                Some((key_of(&source.object), Declared { file, line, spec: Arc::clone(&source.spec) }))
-            })
-            .collect();
-        Self { beside: Beside { declared: Vec::new(), ..beside }, declared: Arc::new(declared), tests: Arc::new(tests) }
+    fn new(mut beside: Beside, tests: Vec<TestSpec>) -> Self {
+        let declared = std::mem::take(&mut beside.declared).into_iter().filter_map(|source| {
+            let (file, line) = source.file?;
+            Some((key_of(&source.object), Declared { file, line, spec: source.spec }))
+        });
+        Self { beside, declared: Arc::new(declared.collect()), tests: Arc::new(tests) }
     }
 }
 

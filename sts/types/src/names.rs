@@ -36,6 +36,12 @@ macro_rules! name {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The text, in the memory of this name.
+            #[must_use]
+            pub fn shared(&self) -> Arc<str> {
+                Arc::clone(&self.0)
+            }
         }
 
         impl fmt::Display for $name {
@@ -167,6 +173,14 @@ name! {
     }
 }
 
+impl AccountName {
+    /// The id of an account that sets none: its username, in the same memory. Both have one grammar.
+    #[must_use]
+    pub fn as_id(&self) -> AccountId {
+        AccountId(Arc::clone(&self.0))
+    }
+}
+
 fn bounded(text: &str, max_bytes: usize, message: &'static str) -> Result<(), NameError> {
     if text.is_empty() || text.len() > max_bytes || text.chars().any(char::is_control) {
         return Err(NameError(message));
@@ -266,6 +280,14 @@ mod tests {
         for bad in ["", "-a", "A", "a b", "a:b", "a/b", "é", &"a".repeat(64)] {
             assert!(AccountName::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_username_is_an_id_as_it_is() {
+        let name = AccountName::new("octo-deploy").unwrap();
+        assert_eq!(Ok(name.as_id()), AccountId::new(name.as_str()));
+        assert!(Arc::ptr_eq(&name.as_id().shared(), &name.shared()));
+        assert!(!Arc::ptr_eq(&name.detached().shared(), &name.shared()));
     }
 
     #[test]
