@@ -94,6 +94,46 @@ fn c080_c148_a_reload_that_disables_an_account_ends_its_tokens_and_records_tell_
 }
 
 #[test]
+fn the_memory_that_loads_needed_is_given_back() {
+    const ACCOUNTS: usize = 500;
+    const IDENTITIES: usize = 10;
+    // The rules take 5 MiB of it. A load needs several times that, and three of them would not fit.
+    const MORE_THAN_WITHOUT: usize = 16 << 10;
+    let accounts = |display_name: &str| {
+        let named = |number: usize| {
+            let subject = format!("svc:many-{number}");
+            json!({ "name": format!("i{number}"), "issuer": "plain", "subject": subject, "claims": { "number": subject } })
+        };
+        let account = |account: usize| {
+            let identities: Vec<_> = (0..IDENTITIES).map(|own| named(account * IDENTITIES + own)).collect();
+            let account_spec =
+                json!({ "display_name": display_name, "teams": ["deployers"], "identities": identities });
+            (format!("many-{account}"), account_spec)
+        };
+        json!({ "service_accounts": (0..ACCOUNTS).map(account).collect::<serde_json::Map<_, _>>() }).to_string()
+    };
+    let without = anonymous_kib(&Server::start_in(STS, world_site(&world())));
+    let site = world_site(&world().with("accounts", "accounts.yaml"));
+    site.write("accounts.yaml", accounts("first"));
+    let server = Server::start_in(STS, site);
+    until("what the start needed", || anonymous_kib(&server) < without + MORE_THAN_WITHOUT);
+    for (number, display_name) in (1..).zip(["second", "third", "fourth"]) {
+        server.site().replace("accounts.yaml", accounts(display_name));
+        server.signal("HUP");
+        let reloads = || server.lines().all().iter().filter(|line| line.contains("was reloaded")).count();
+        until("the reload", || reloads() >= number);
+    }
+    until("what the reloads needed", || anonymous_kib(&server) < without + MORE_THAN_WITHOUT);
+}
+
+/// Resident memory that is of no file.
+fn anonymous_kib(server: &Server) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+}
+
+#[test]
 fn an_account_file_beside_the_main_one_is_part_of_the_configuration() {
     let main = world().with("accounts", "accounts/*.yaml");
     let site = world_site(&main);

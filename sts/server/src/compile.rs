@@ -250,9 +250,8 @@ pub(crate) fn names_alone(access: StoreAccess) -> Option<Compiled> {
 
 /// Compiles the rules.
 fn rules(spec: &Spec, report: &mut Report) -> Option<RuleSet> {
-    // A thread of its own saves memory, because the C library gives each thread its own heap.
-    // The specs are several times as large as the rules. If the rules are not scattered among
-    // them, the memory of the specs can be returned in one piece.
+    // A thread of its own saves memory, because the allocator gives it another arena. The specs are
+    // several times as large as the rules, and only a page without any rule can be returned with them.
     let thread = std::thread::Builder::new().name("rules".to_owned());
     let compiled = std::thread::scope(|threads| {
         match thread.spawn_scoped(threads, || RuleSet::compile_with_unsafe(spec)) {

@@ -41,7 +41,7 @@ impl PreciseTimer {
     pub(crate) fn start() -> Self {
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("precise-timer".to_owned()).stack_size(64 << 10);
+        let thread = std::thread::Builder::new().name("precise-timer".to_owned()).stack_size(256 << 10);
         let started = thread.spawn(move || own.run());
         Self { shared: started.is_ok().then_some(shared) }
     }

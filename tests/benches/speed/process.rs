@@ -97,8 +97,9 @@ impl Process {
             .sum()
     }
 
-    /// Resident memory, in MiB.
-    pub(crate) fn resident_mib(&self) -> f64 {
+    /// Resident memory when it is idle, in MiB. The allocator returns what has been free for a second.
+    pub(crate) fn idle_mib(&self) -> f64 {
+        std::thread::sleep(Duration::from_secs(4));
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() / 1024.0

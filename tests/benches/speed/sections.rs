@@ -237,7 +237,7 @@ fn memory(world: &World, report: &mut Report) {
         let mut starts: Vec<_> = (0..11).map(|_| subject.start().ready_after).collect();
         starts.sort();
         let process = subject.start();
-        let idle = process.resident_mib();
+        let idle = process.idle_mib();
         (process, format!("{:.0} ms", starts[starts.len() / 2].as_secs_f64() * 1000.0), format!("{idle:.1} MiB"))
     };
     let unused = |name: &str, accounts: u32| {
@@ -255,7 +255,7 @@ fn memory(world: &World, report: &mut Report) {
             let run = load::run(&process, &Load { seconds: 10, ..Load::exchanges(bodies.clone()) });
             exchanged += run.requests;
         }
-        let afterwards = process.resident_mib();
+        let afterwards = process.idle_mib();
         let of_a_token = match subject.redis() {
             Some(redis) => format!(
                 "{:.0} B of Redis' memory, {} of its processor time",

@@ -94,6 +94,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("cryptoki", &["sts-keyring"]),
     ("saphyr-parser", &["sts-config"]),
     ("redb", &["sts-store-embedded"]),
+    // The allocator is the choice of the program, never of a library.
+    ("tikv-jemallocator", &["sts"]),
     ("redis", &["sts-store-redis"]),
     ("reqwest", &["jwks-cache", "sts", "sts-client", "sts-testkit", "sts-verify"]),
     ("actix-web", &["sts", "sts-console", "sts-verify"]),

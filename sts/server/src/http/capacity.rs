@@ -21,6 +21,9 @@ const METRICS_CONNECTIONS: usize = 16;
 const OTHER_FILES: usize = 128;
 /// Memory besides connections, in octets.
 const OTHER_MEMORY: usize = 32 << 20;
+/// Memory that a limit of the process counts and a container does not, in octets: what the allocator and
+/// the stacks of threads have mapped and not filled.
+const UNFILLED_MEMORY: usize = 20 << 20;
 /// The most memory that one connection takes, in octets: a head and a body of the largest size,
 /// doubled for what the allocator cannot return at once.
 const CONNECTION_MEMORY: usize = 2 * (128 + 64) * 1024;
@@ -50,10 +53,10 @@ fn open_files() -> Option<usize> {
     limit(&read("/proc/self/limits")?, "Max open files")
 }
 
-/// How much memory this process may use, if its container (cgroup) or its own limits say so.
+/// How much memory this process may fill, if its container (cgroup) or its own limits say so.
 fn memory() -> Option<usize> {
     let limits = read("/proc/self/limits").unwrap_or_default();
-    let process_limits = ["Max data size", "Max address space"].map(|name| limit(&limits, name));
+    let process_limits = ["Max data size", "Max address space"].map(|name| limit(&limits, name).map(fillable));
     let cgroup = read("/proc/self/cgroup").unwrap_or_default();
     let cgroup = cgroup.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
     let root = Path::new("/sys/fs/cgroup");
@@ -61,6 +64,11 @@ fn memory() -> Option<usize> {
         [root.join(cgroup).join("memory.max"), root.join("memory.max"), root.join("memory/memory.limit_in_bytes")];
     let groups = files.iter().filter_map(|file| read(file)?.trim().parse().ok());
     process_limits.into_iter().flatten().chain(groups).min()
+}
+
+/// How much of the memory of a limit of the process can be filled.
+const fn fillable(limit: usize) -> usize {
+    limit.saturating_sub(UNFILLED_MEMORY)
 }
 
 /// The soft limit of that name in `/proc/self/limits`. `None` if there is no limit.
