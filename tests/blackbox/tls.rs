@@ -83,6 +83,21 @@ fn o2_07_old_versions_and_weak_suites_end_in_the_handshake() {
     }
 }
 
+#[test]
+fn the_suite_that_processors_help_with_is_chosen_and_no_session_is_kept() {
+    let server = Server::start_in(STS, tls_site("tls/server.crt", "tls/server.key"));
+    let mut socket = TcpStream::connect(server.public()).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    // The client would rather have AES-256 with SHA-384.
+    socket.write_all(&hello([3, 3], &[0xc02c, 0xc02b])).unwrap();
+    // ServerHello: the headers of record and message, version, random, the session's id, the suite.
+    let mut answer = [0; 5 + 4 + 2 + 32 + 1 + 2];
+    socket.read_exact(&mut answer).unwrap();
+    assert_eq!((answer[0], answer[5]), (22, 2));
+    assert_eq!(answer[43], 0, "a session's id is for one that can be resumed");
+    assert_eq!(answer[44..], [0xc0, 0x2b]);
+}
+
 /// The type of the first record of the answer.
 fn send_first(server: &Server, bytes: &[u8]) -> Option<u8> {
     let mut socket = TcpStream::connect(server.public()).unwrap();
