@@ -39,7 +39,7 @@ pub(super) struct ExplainArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["account", "audience", "resource", "scope"])]
     audit: Option<PathBuf>,
     /// The request id or the `jti` of the event, if the file of --audit has several decisions
-    #[arg(long, value_name = "ID", requires = "audit")]
+    #[arg(long, value_name = "ID", requires = "audit", allow_hyphen_values = true)]
     event: Option<String>,
     /// Issuer entry of the claims, if several entries have their `iss`
     #[arg(long, value_name = "ENTRY", conflicts_with_all = ["token", "denial", "audit"])]
