@@ -86,6 +86,12 @@ fn an_event_is_found_by_its_jti_in_a_document_or_on_standard_input() {
     let line = text.lines().find(|line| line.contains("\"granted\"")).unwrap();
     let event: Value = serde_json::from_str(line).unwrap();
     explain(&site, event["jti"].as_str().unwrap(), "sts.yaml", &[]).ended(0);
+    // One jti in 64 begins with a hyphen. It is no option.
+    let mut hyphened = event.clone();
+    hyphened["jti"] = json!("-Ekx0tTAsvFWPZ1J3y6cRzq2bH8");
+    site.write("two.json", json!({ "items": [event, hyphened], "next": null }).to_string());
+    let by_jti = ["explain", "--audit", "two.json", "--event", "-Ekx0tTAsvFWPZ1J3y6cRzq2bH8", "--config", "sts.yaml"];
+    STS.run(site.root(), &by_jti).ended(0);
     site.write("event.json", format!("{event:#}"));
     site.write("page.json", json!({ "items": [{ "event": "server_started" }, event], "next": null }).to_string());
     for file in ["event.json", "page.json"] {

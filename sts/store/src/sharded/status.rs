@@ -23,8 +23,9 @@ impl<S: Shard> ShardedStore<S> {
         let Lease { first, era } = self.ask(index, |shard| shard.lease(None, window, STATUS_BLOCK)).await?;
         let first =
             if first.is_multiple_of(BLOCK) { first_of_block(first / BLOCK, index, self.shards.len()) } else { None };
-        let first = first.ok_or_else(|| LedgerError::Unavailable("the status indexes of a shard are used up".into()));
-        Ok(Lease { first: first?, era })
+        let first =
+            first.ok_or_else(|| LedgerError::Unavailable("the status indexes of a shard are used up".into()))?;
+        Ok(Lease { first, era })
     }
 
     /// The tokens that were revoked in any shard. `None` if one cannot tell.
