@@ -23,7 +23,7 @@ crash: ## kill -9 at a thousand instants under load, and everything acknowledged
 	STS_CRASH_KILLS=1000 $(CARGO) test --locked --package sts-store-embedded --test crash -- --nocapture c138
 
 bench: ## the server beside a bare handler and beside others, into tests/benches/RESULTS.md (half an hour on an idle machine)
-	.ci/prerequisites wrk valgrind npm
+	.ci/prerequisites wrk valgrind strace npm
 	$(CARGO) bench --locked --package sts --bench speed
 
 pgo: ## the server by profile-guided optimisation, trained by the benches, into target/pgo (needs rustup's llvm-tools)

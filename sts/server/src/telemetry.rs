@@ -10,11 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sts_audit::{Sink, Stream};
-use sts_config::{LogFormat, LogSettings};
-use tracing_subscriber::EnvFilter;
+use sts_config::{LogFormat, LogLevel, LogSettings};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, Registry};
 
 use crate::clock::SystemClock;
 
@@ -41,25 +45,38 @@ impl Drop for Log {
 /// logs nothing, because strangers could fill the log with one error per malformed request line.
 pub(crate) fn install(settings: LogSettings) -> Log {
     let sink = Sink::start("stderr", Stream::stderr());
-    let level = settings.level.name();
-    let ours = ["sts", "sts_service", "sts_store", "sts_token", "sts_config", "jwks_cache"];
-    let directives = ours.iter().fold("warn,actix_http=off".to_owned(), |all, name| format!("{all},{name}={level}"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(directives))
+    // A name stands for all that begin with it.
+    let ours = ["sts", "jwks_cache"].map(|name| (name, level(settings.level)));
+    let levels = Targets::new().with_default(LevelFilter::WARN).with_target("actix_http", LevelFilter::OFF);
+    let levels = levels.with_targets(ours);
+    let layer = tracing_subscriber::fmt::layer::<Registry>()
         .with_writer(LogLines(Arc::clone(&sink)))
         // The library would print its own errors with a macro that panics.
         .log_internal_errors(false)
         .with_ansi(false);
-    // A second server in one process (there is none outside tests) keeps the first one's log.
-    let _ = match settings.format {
-        LogFormat::Json => builder.event_format(json::JsonLines::default()).try_init(),
-        LogFormat::Text => builder.with_timer(WallTime(SystemClock::new())).with_target(false).try_init(),
+    let layer = match settings.format {
+        LogFormat::Json => layer.event_format(json::JsonLines::default()).with_filter(levels).boxed(),
+        LogFormat::Text => {
+            layer.with_timer(WallTime(SystemClock::new())).with_target(false).with_filter(levels).boxed()
+        }
     };
+    // A second server in one process (there is none outside tests) keeps the first one's log.
+    let _ = tracing_subscriber::registry().with(layer).try_init();
     std::panic::set_hook(Box::new(|panic| {
         let (place, message) = describe_panic(panic.location(), panic.payload());
         tracing::error!(%place, message, "a panic: a fault of sts itself");
     }));
     Log(sink)
+}
+
+fn level(configured: LogLevel) -> LevelFilter {
+    match configured {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
 }
 
 /// What the log says about a panic: its place, and its message if that is a constant of the source.

@@ -7,6 +7,7 @@
 -- METHOD         default POST, or GET without BODIES
 -- CONTENT_TYPE   default application/x-www-form-urlencoded
 -- AUTHORIZATION  a value for that header
+-- CONNECTION     a value for that header: with `close` every request has a connection of its own
 -- RATE           requests a second over all threads (a whole millisecond is the finest step); without it, as fast as answers come
 -- STATUSES=1     also counts answers by status, which costs the generator time
 --
@@ -39,6 +40,7 @@ function init()
     local method = os.getenv("METHOD") or (bodies and "POST" or "GET")
     local headers = wrk.headers
     headers["Authorization"] = os.getenv("AUTHORIZATION")
+    headers["Connection"] = os.getenv("CONNECTION")
     if not bodies then
         requests[1] = wrk.format(method, nil, headers)
         return

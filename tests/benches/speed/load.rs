@@ -6,7 +6,7 @@ use std::process::Command;
 use serde::Deserialize;
 use sts_testkit::basic;
 
-use crate::process::{OTHER_CORES, Process};
+use crate::process::{OTHER_CORES, Process, Ticks};
 use crate::world::{SECRET, text};
 
 /// What is sent.
@@ -23,11 +23,24 @@ pub(crate) struct Load {
     pub(crate) pace: Option<f64>,
     /// Whether the answers must be granted, or must be refused.
     pub(crate) granted: bool,
+    /// Whether each request has a TLS connection of its own.
+    pub(crate) new_connections: bool,
+    /// The cores of the load generator.
+    pub(crate) cores: &'static str,
 }
 
 impl Load {
     pub(crate) fn exchanges(bodies: PathBuf) -> Self {
-        Self { path: "/token", bodies: Some(bodies), connections: 64, seconds: 1, pace: None, granted: true }
+        Self {
+            path: "/token",
+            bodies: Some(bodies),
+            connections: 64,
+            seconds: 1,
+            pace: None,
+            granted: true,
+            new_connections: false,
+            cores: OTHER_CORES,
+        }
     }
 }
 
@@ -61,6 +74,8 @@ struct Latency {
 pub(crate) struct Run {
     /// Microseconds of the server's processor time for a request.
     pub(crate) cpu_us: f64,
+    /// The share of it that was spent in the kernel.
+    pub(crate) in_kernel: f64,
     pub(crate) per_second: f64,
     /// Latencies in microseconds.
     pub(crate) p50: f64,
@@ -73,15 +88,18 @@ pub(crate) struct Run {
 pub(crate) fn run(process: &Process, load: &Load) -> Run {
     let rate = load.pace.map(|share| share * run(process, &Load { pace: None, ..load.clone() }).per_second);
     process.forget_log();
-    let before = process.cpu_nanos();
+    let (before, ticks_before) = (process.cpu_nanos(), process.ticks());
     let told = wrk(process, load, rate);
-    let cpu = process.cpu_nanos() - before;
+    let (cpu, ticks) = (process.cpu_nanos() - before, process.ticks());
+    let Ticks { user, system } =
+        Ticks { user: ticks.user - ticks_before.user, system: ticks.system - ticks_before.system };
     let Errors { status: refused, connect, read, write, timeout } = told.errors;
     assert!(connect + read + write + timeout == 0.0, "{}: {told:?}", load.path);
     let as_expected = if load.granted { refused == 0.0 } else { refused >= told.requests };
     assert!(as_expected, "{} {:?}: {told:?}", load.path, load.bodies);
     Run {
         cpu_us: cpu as f64 / 1000.0 / told.requests,
+        in_kernel: system / (user + system).max(1.0),
         per_second: told.requests_per_s,
         p50: told.latency_us.p50,
         p99: told.latency_us.p99,
@@ -92,11 +110,15 @@ pub(crate) fn run(process: &Process, load: &Load) -> Run {
 
 fn wrk(process: &Process, load: &Load, rate: Option<f64>) -> Told {
     let mut command = Command::new("taskset");
-    command.args(["-c", OTHER_CORES, "wrk", "--threads", "1", "--latency"]);
+    command.args(["-c", load.cores, "wrk", "--threads", "1", "--latency"]);
     command.args(["--connections", &load.connections.to_string(), "--duration", &format!("{}s", load.seconds)]);
     command.args(["--timeout", "10s", "--script"]);
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/benches/load/exchange.lua"));
-    command.arg(format!("http://{}{}", process.public, load.path));
+    let scheme = if load.new_connections { "https" } else { "http" };
+    command.arg(format!("{scheme}://{}{}", process.public, load.path));
+    if load.new_connections {
+        command.env("CONNECTION", "close");
+    }
     if let Some(bodies) = &load.bodies {
         command.env("BODIES", text(bodies));
     }

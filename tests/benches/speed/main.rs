@@ -40,8 +40,8 @@ const RESULTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/benches/
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["--bare", bare, jwk] => {
-            bare::serve(bare, jwk).unwrap();
+        ["--bare", bare, jwk, redis @ ..] => {
+            bare::serve(bare, jwk, redis.first().copied()).unwrap();
             ExitCode::SUCCESS
         }
         ["--no-store", config] => sts::serve_on(Path::new(config), Arc::new(NoStore)),

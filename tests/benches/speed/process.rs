@@ -1,6 +1,7 @@
 //! A server under measurement: on a core of its own, with what the system tells of its time and memory.
 
 use std::fs::{File, OpenOptions};
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 pub(crate) const SERVER_CORE: &str = "0";
 /// The cores of everything else.
 pub(crate) const OTHER_CORES: &str = "1-255";
+/// The cores that all share where nothing has its own.
+pub(crate) const SHARED_CORES: &str = "0-1";
 
 /// A process that serves. It is killed when it is dropped.
 pub(crate) struct Process {
@@ -88,13 +91,65 @@ impl Process {
         self.child.id()
     }
 
+    /// It and the processes that it started.
+    fn pids(&self) -> Vec<u32> {
+        let mut pids = vec![self.pid()];
+        let mut next = 0;
+        while let Some(pid) = pids.get(next) {
+            let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+            pids.extend(children.split_whitespace().map(|pid| pid.parse::<u32>().unwrap()));
+            next += 1;
+        }
+        pids
+    }
+
     /// Nanoseconds on a processor so far, of all threads, in and out of the kernel.
     pub(crate) fn cpu_nanos(&self) -> u64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        let tasks = self.pids().into_iter().flat_map(|pid| std::fs::read_dir(format!("/proc/{pid}/task")).unwrap());
         tasks
             .filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok())
             .filter_map(|stat| stat.split(' ').next()?.parse::<u64>().ok())
             .sum()
+    }
+
+    /// Ticks of the clock in the kernel and outside it so far, of which the share tells.
+    pub(crate) fn ticks(&self) -> Ticks {
+        let mut ticks = Ticks { user: 0.0, system: 0.0 };
+        for pid in self.pids() {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            // The name, in parentheses, may hold spaces.
+            let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+            ticks.user += fields[11].parse::<f64>().unwrap();
+            ticks.system += fields[12].parse::<f64>().unwrap();
+        }
+        ticks
+    }
+
+    /// How many system calls it makes while `work` is done, by strace.
+    pub(crate) fn system_calls<T>(&self, work: impl FnOnce() -> T) -> (f64, T) {
+        let table = self.log.with_extension("calls");
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-c", "-o"]).arg(&table);
+        for pid in self.pids() {
+            strace.args(["-p", &pid.to_string()]);
+        }
+        let mut strace = strace.stderr(Stdio::piped()).spawn().unwrap();
+        let mut told = BufReader::new(strace.stderr.take().unwrap()).lines();
+        // It says so once all threads are traced.
+        let attached = told.next().unwrap().unwrap();
+        assert!(attached.contains("attached"), "strace: {attached}");
+        let done = work();
+        let ended = Command::new("kill").args(["-INT", &strace.id().to_string()]).status().unwrap();
+        assert!(ended.success());
+        told.for_each(drop);
+        let _ = strace.wait().unwrap();
+        let text = std::fs::read_to_string(&table).unwrap();
+        let _ = std::fs::remove_file(&table);
+        let total = text.lines().find(|line| line.ends_with(" total")).unwrap();
+        if crate::option("CALLS").is_some() {
+            eprintln!("{text}");
+        }
+        (total.split_whitespace().nth(3).unwrap().parse().unwrap(), done)
     }
 
     /// Resident memory when it is idle, in MiB. The allocator returns what has been free for a second.
@@ -117,6 +172,13 @@ impl Drop for Process {
         let _ = self.child.wait();
         let _ = std::fs::remove_file(&self.log);
     }
+}
+
+/// Times on a processor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ticks {
+    pub(crate) user: f64,
+    pub(crate) system: f64,
 }
 
 /// The address behind `name`, in a line of text or of JSON.

@@ -8,17 +8,19 @@ use sts_testkit::{Algorithm, Key, RedisServer};
 use crate::bare::Bare;
 use crate::instructions::Connection;
 use crate::load::{self, Load};
-use crate::process::SERVER_CORE;
+use crate::process::{OTHER_CORES, SERVER_CORE};
 use crate::report::{Report, thousands, times, us};
-use crate::subject::{Cores, Measured, Row, Store, Subject, measure};
+use crate::subject::{Cores, Measured, Row, Store, Subject, measure, with_tls};
 use crate::world::{IDENTITIES_OF_AN_ACCOUNT, World, access_token, introspection, with_issuers};
 
 /// Measures, and writes its tables.
 type Section = fn(&World, &mut Report);
 
 /// Every section, by name, in order.
-pub(crate) const ALL: [(&str, Section); 9] = [
+pub(crate) const ALL: [(&str, Section); 11] = [
     ("exchange", exchange),
+    ("shared-cores", shared_cores),
+    ("new-connections", new_connections),
     ("policy", policy),
     ("endpoints", endpoints),
     ("refusals", refusals),
@@ -66,6 +68,82 @@ fn exchange(world: &World, report: &mut Report) {
          (embedded) or acknowledged (Redis) before the answer.",
     );
     table(report, &rows);
+}
+
+/// Nothing has a core of its own, as in a small container.
+fn shared_cores(world: &World, report: &mut Report) {
+    let [bare, bare_redis] = [Bare::Crypto, Bare::Redis].map(|bare| Subject::bare(world, bare));
+    let [none, embedded, redis] =
+        [Store::None, Store::Embedded, Store::Redis].map(|store| Subject::sts(store, world.config(), 10));
+    let subjects = [
+        ("bare", &bare),
+        ("bare, one value set in Redis", &bare_redis),
+        ("sts, no store", &none),
+        ("sts, embedded store", &embedded),
+        ("sts, Redis", &redis),
+    ];
+    let load = Load { connections: 32, ..Load::exchanges(named(world)) };
+    let rows = subjects.map(|(name, subject)| Row::new(name, subject, load.clone()).on(Cores::SHARED).traced());
+    report.section(
+        "On shared cores",
+        "32 connections; server, load generator and Redis share two cores. System calls are the server's for a request, counted by strace \
+         in another run, in which everything is slower.",
+    );
+    let measured = measure(&rows);
+    let cells = measured.iter().map(|row| {
+        let run = &row.run;
+        vec![
+            row.name.clone(),
+            us(run.cpu_us * (1.0 - run.in_kernel)),
+            us(run.cpu_us * run.in_kernel),
+            times(row.times_cpu_of(&measured[0]), 1.0),
+            row.system_calls.map_or(String::new(), |calls| times(calls, 1.0)),
+            thousands(run.per_second),
+            us(run.p50),
+            us(run.p99),
+        ]
+    });
+    let head = ["", "user time", "system time", "ratio of both", "system calls", "requests/s", "p50", "p99"];
+    report.table(&head, &cells.collect::<Vec<_>>());
+
+    let paced = subjects
+        .map(|(name, subject)| Row::new(name, subject, Load { pace: Some(0.8), ..load.clone() }).on(Cores::SHARED));
+    report.section(
+        "On shared cores, at 80 % load",
+        "The same, at 80 % of what the server answered in the seconds before.",
+    );
+    latencies(report, &measure(&paced));
+}
+
+/// A job calls once, over a connection that it makes for that.
+fn new_connections(world: &World, report: &mut Report) {
+    let nginx = Subject::nginx(world);
+    let [none, redis] = [Store::None, Store::Redis].map(|store| Subject::sts(store, with_tls(world.config()), 10));
+    let load = Load { connections: 32, new_connections: true, ..Load::exchanges(named(world)) };
+    let rows = [("nginx, an empty answer", &nginx), ("sts, no store", &none), ("sts, Redis", &redis)]
+        .map(|(name, subject)| Row::new(name, subject, load.clone()).on(Cores::SHARED).traced());
+    report.section(
+        "Over new TLS connections",
+        "32 callers, each request over a TLS 1.3 connection of its own, by a certificate of ECDSA P-256; server, load generator and Redis \
+         share two cores. Latencies begin when the connection is there.",
+    );
+    let measured = measure(&rows);
+    let cells = measured.iter().map(|row| {
+        let run = &row.run;
+        vec![
+            row.name.clone(),
+            us(run.cpu_us),
+            times(row.times_cpu_of(&measured[0]), 1.0),
+            row.system_calls.map_or(String::new(), |calls| times(calls, 1.0)),
+            thousands(run.per_second),
+            us(run.p50),
+            us(run.p99),
+        ]
+    });
+    report.table(
+        &["", "processor time", "ratio", "system calls", "requests/s", "p50", "p99"],
+        &cells.collect::<Vec<_>>(),
+    );
 }
 
 fn policy(world: &World, report: &mut Report) {
@@ -214,7 +292,11 @@ fn workers(world: &World, report: &mut Report) {
     ] {
         for (name, subject) in [("no store", &none), ("Redis", &redis)] {
             let load = Load::exchanges(bodies.clone());
-            rows.push(Row::new(format!("{workers}, {name}"), subject, load).on(Cores { at_start, later }));
+            rows.push(Row::new(format!("{workers}, {name}"), subject, load).on(Cores {
+                at_start,
+                later,
+                others: OTHER_CORES,
+            }));
         }
     }
     report.section(

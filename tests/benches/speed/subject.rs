@@ -1,5 +1,7 @@
 //! What is measured beside what: servers, each with a load, in turn.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +11,7 @@ use sts_testkit::{Config, Key, RedisServer, Site, basic, free_address};
 use crate::bare::Bare;
 use crate::instructions;
 use crate::load::{self, Load, Run};
-use crate::process::{OTHER_CORES, Process, SERVER_CORE};
+use crate::process::{OTHER_CORES, Process, SERVER_CORE, SHARED_CORES};
 use crate::world::{IDENTITIES_OF_AN_ACCOUNT, ISSUER, SECRET, World, site, text};
 
 /// Where the server keeps its records.
@@ -22,14 +24,44 @@ pub(crate) enum Store {
 
 /// A server that can be started.
 pub(crate) enum Subject {
-    Bare { bare: Bare, jwk: String, directory: PathBuf },
-    Sts { store: Store, site: Box<Site>, redis: Option<RedisServer> },
-    Peer { run: PathBuf, directory: PathBuf, keys: PathBuf },
+    Bare {
+        bare: Bare,
+        jwk: String,
+        directory: PathBuf,
+        redis: Option<RedisServer>,
+    },
+    Sts {
+        store: Store,
+        site: Box<Site>,
+        redis: Option<RedisServer>,
+    },
+    Peer {
+        run: PathBuf,
+        directory: PathBuf,
+        keys: PathBuf,
+    },
+    /// nginx that answers 200 over TLS.
+    Nginx {
+        directory: PathBuf,
+    },
+}
+
+/// What a server must be told before it is called over TLS.
+pub(crate) fn with_tls(config: Config) -> Config {
+    config.with("tls", serde_json::json!({ "cert_file": "tls.crt", "key_file": "tls.key" }))
 }
 
 impl Subject {
     pub(crate) fn bare(world: &World, bare: Bare) -> Self {
-        Self::Bare { bare, jwk: world.key.jwk().to_string(), directory: world.directory.path().to_owned() }
+        let redis = (bare == Bare::Redis).then(redis);
+        Self::Bare { bare, jwk: world.key.jwk().to_string(), directory: world.directory.path().to_owned(), redis }
+    }
+
+    pub(crate) fn nginx(world: &World) -> Self {
+        let directory = world.path("nginx");
+        std::fs::create_dir_all(&directory).unwrap();
+        certificate(&directory);
+        Self::Nginx { directory }
     }
 
     /// The built binary on that configuration, with so many identities, ten of an account.
@@ -40,14 +72,15 @@ impl Subject {
 
     /// The same with so many accounts, of so many identities each, beside the one that the tokens are for.
     pub(crate) fn sts_with(store: Store, config: Config, accounts: u32, identities: u32) -> Self {
-        let redis =
-            (store == Store::Redis).then(|| pinned(RedisServer::with("appendonly yes\nappendfsync everysec\n")));
+        let redis = (store == Store::Redis).then(redis);
         let config = match &redis {
             // A deadline would end what runs under callgrind.
             Some(redis) => config.with("store", serde_json::json!({ "url": redis.url(), "timeout": "10s" })),
             None => config,
         };
-        Self::Sts { store, site: Box::new(site(&config, accounts as usize, identities as usize)), redis }
+        let site = site(&config, accounts as usize, identities as usize);
+        certificate(site.root());
+        Self::Sts { store, site: Box::new(site), redis }
     }
 
     /// Another server of the same kind; what it needs is installed once.
@@ -69,6 +102,9 @@ impl Subject {
 
     /// Starts it on those cores.
     fn start_on(&self, cores: Cores) -> Process {
+        if let Some(redis) = self.redis() {
+            keep_on(redis, cores.others);
+        }
         let process = self.start_by(&["taskset", "-c", cores.at_start]);
         if cores.later != cores.at_start {
             process.keep_on(cores.later);
@@ -86,8 +122,18 @@ impl Subject {
         ));
         let this = std::env::current_exe().unwrap();
         match self {
-            Self::Bare { bare, jwk, directory } => {
-                Process::start_by(prefix, &[text(&this), "--bare", bare.name(), jwk], directory, &log)
+            Self::Bare { bare, jwk, directory, redis } => {
+                let url = redis.as_ref().map(RedisServer::url);
+                let command = [text(&this), "--bare", bare.name(), jwk].into_iter().chain(url.as_deref());
+                Process::start_by(prefix, &command.collect::<Vec<_>>(), directory, &log)
+            }
+            Self::Nginx { directory } => {
+                let address = free_address().to_string();
+                std::fs::write(directory.join("nginx.conf"), nginx_conf(&address)).unwrap();
+                let command = "nginx -p . -c nginx.conf -e stderr & until curl -skf https://\"$0\" >/dev/null; do :; done; echo ready; wait";
+                let path = format!("{}:/usr/sbin", crate::option("PATH").unwrap());
+                let environment = [("PATH", path.as_str())];
+                Process::start_on(&address, prefix, &["sh", "-c", command, &address], directory, &environment, &log)
             }
             Self::Sts { store: Store::None, site, .. } => {
                 Process::start_by(prefix, &[text(&this), "--no-store", "sts.yaml"], site.root(), &log)
@@ -113,8 +159,8 @@ impl Subject {
     /// The Redis that it uses.
     pub(crate) fn redis(&self) -> Option<&RedisServer> {
         match self {
-            Self::Sts { redis, .. } => redis.as_ref(),
-            Self::Bare { .. } | Self::Peer { .. } => None,
+            Self::Sts { redis, .. } | Self::Bare { redis, .. } => redis.as_ref(),
+            Self::Peer { .. } | Self::Nginx { .. } => None,
         }
     }
 
@@ -122,18 +168,42 @@ impl Subject {
     pub(crate) fn stored_bytes(&self) -> Option<u64> {
         match self {
             Self::Sts { site, .. } => std::fs::metadata(site.path("data/sts.redb")).ok().map(|file| file.len()),
-            Self::Bare { .. } | Self::Peer { .. } => None,
+            Self::Bare { .. } | Self::Peer { .. } | Self::Nginx { .. } => None,
         }
     }
 }
 
-/// Keeps Redis off the server's core.
-fn pinned(redis: RedisServer) -> RedisServer {
+/// A Redis that keeps what it is given.
+fn redis() -> RedisServer {
+    RedisServer::with("appendonly yes\nappendfsync everysec\n")
+}
+
+/// A certificate for loopback and its key, as `tls.crt` and `tls.key`.
+fn certificate(directory: &Path) {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    let names = ["localhost".to_owned(), "sts.example.com".to_owned(), "127.0.0.1".to_owned()];
+    let made = rcgen::CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+    let path = directory.join("tls.key");
+    std::fs::write(&path, key.serialize_pem()).unwrap();
+    std::fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+    std::fs::write(directory.join("tls.crt"), made.pem()).unwrap();
+}
+
+/// As many workers as cores, no logs, and no session taken up again.
+fn nginx_conf(address: &str) -> String {
+    format!(
+        "daemon off;\npid nginx.pid;\nworker_processes auto;\nevents {{}}\nhttp {{\n access_log off;\n client_body_temp_path body;\n \
+         server {{\n  listen {address} ssl;\n  ssl_certificate tls.crt;\n  ssl_certificate_key tls.key;\n  ssl_session_cache off;\n  \
+         ssl_session_tickets off;\n  location / {{ return 200; }}\n }}\n}}\n"
+    )
+}
+
+/// Keeps Redis on these cores.
+fn keep_on(redis: &RedisServer, cores: &str) {
     let info = redis.command(&["INFO", "server"]);
     let pid = info.text().lines().find_map(|line| line.strip_prefix("process_id:")).unwrap().trim().to_owned();
-    let done = Command::new("taskset").args(["-acp", OTHER_CORES, &pid]).output().unwrap();
+    let done = Command::new("taskset").args(["-acp", cores, &pid]).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    redis
 }
 
 /// The cores of a server. It has as many workers as cores when it starts.
@@ -141,10 +211,14 @@ fn pinned(redis: RedisServer) -> RedisServer {
 pub(crate) struct Cores {
     pub(crate) at_start: &'static str,
     pub(crate) later: &'static str,
+    /// Those of its Redis and of the load generator.
+    pub(crate) others: &'static str,
 }
 
 impl Cores {
-    const OWN: Self = Self { at_start: SERVER_CORE, later: SERVER_CORE };
+    pub(crate) const OWN: Self = Self { at_start: SERVER_CORE, later: SERVER_CORE, others: OTHER_CORES };
+    /// Server, Redis and load generator on the same two.
+    pub(crate) const SHARED: Self = Self { at_start: SHARED_CORES, later: SHARED_CORES, others: SHARED_CORES };
 }
 
 /// One line of a table.
@@ -155,13 +229,15 @@ pub(crate) struct Row<'a> {
     pub(crate) cores: Cores,
     /// Whether instructions are counted too.
     pub(crate) counted: bool,
+    /// Whether system calls are counted too.
+    pub(crate) traced: bool,
     /// The status of every answer.
     pub(crate) status: u16,
 }
 
 impl<'a> Row<'a> {
     pub(crate) fn new(name: impl Into<String>, subject: &'a Subject, load: Load) -> Self {
-        Self { name: name.into(), subject, load, cores: Cores::OWN, counted: true, status: 200 }
+        Self { name: name.into(), subject, load, cores: Cores::OWN, counted: true, traced: false, status: 200 }
     }
 
     pub(crate) fn not_counted(self) -> Self {
@@ -170,7 +246,12 @@ impl<'a> Row<'a> {
 
     /// One whose server has other cores.
     pub(crate) fn on(self, cores: Cores) -> Self {
-        Self { cores, ..self }.not_counted()
+        let load = Load { cores: cores.others, ..self.load };
+        Self { cores, load, ..self }.not_counted()
+    }
+
+    pub(crate) fn traced(self) -> Self {
+        Self { traced: true, ..self }
     }
 
     /// One whose answers are refusals.
@@ -188,6 +269,8 @@ pub(crate) struct Measured {
     /// All rounds.
     pub(crate) runs: Vec<Run>,
     pub(crate) instructions: Option<f64>,
+    /// System calls for a request.
+    pub(crate) system_calls: Option<f64>,
 }
 
 impl Measured {
@@ -219,14 +302,24 @@ pub(crate) fn measure(rows: &[Row<'_>]) -> Vec<Measured> {
             runs.push(load::run(process, &load));
         }
     }
+    let calls: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let (_, process) = processes.iter().find(|(other, _)| same(other, row))?;
+            let (calls, run) = row.traced.then(|| process.system_calls(|| load::run(process, &row.load)))?;
+            Some(calls / run.requests)
+        })
+        .collect();
     drop(processes);
     rows.iter()
         .zip(runs)
-        .map(|(row, runs)| Measured {
+        .zip(calls)
+        .map(|((row, runs), system_calls)| Measured {
             name: row.name.clone(),
             run: load::median(&runs, if row.load.pace.is_some() { Run::tail } else { |run: &Run| run.cpu_us }),
             runs,
             instructions: row.counted.then(|| count(row)),
+            system_calls,
         })
         .collect()
 }

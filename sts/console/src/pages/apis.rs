@@ -5,6 +5,7 @@ use sts_types::ObjectKind;
 
 use super::editing::Editable;
 use super::form_fields::{Member, Shape};
+use super::page_route::{get, post};
 use super::{deletion, editing, object_pages};
 
 struct Apis;
@@ -32,23 +33,18 @@ impl object_pages::Listed for Apis {
 }
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    let (get, post) = (web::get, web::post);
     config
-        .service(web::resource("/apis").route(get().to(object_pages::list::<Apis>)))
-        .service(
-            web::resource("/new/api")
-                .route(get().to(editing::show_new::<Apis>))
-                .route(post().to(editing::create::<Apis>)),
-        )
-        .service(web::resource("/apis/{name}").route(get().to(object_pages::show::<Apis>)))
+        .service(web::resource("/apis").route(get(object_pages::list::<Apis>)))
+        .service(web::resource("/new/api").route(get(editing::show_new::<Apis>)).route(post(editing::create::<Apis>)))
+        .service(web::resource("/apis/{name}").route(get(object_pages::show::<Apis>)))
         .service(
             web::resource("/apis/{name}/edit")
-                .route(get().to(editing::show_edit::<Apis>))
-                .route(post().to(editing::save::<Apis>)),
+                .route(get(editing::show_edit::<Apis>))
+                .route(post(editing::save::<Apis>)),
         )
         .service(
             web::resource("/apis/{name}/delete")
-                .route(get().to(deletion::show::<Apis>))
-                .route(post().to(deletion::delete::<Apis>)),
+                .route(get(deletion::show::<Apis>))
+                .route(post(deletion::delete::<Apis>)),
         );
 }

@@ -9,6 +9,7 @@ use sts_types::UnixTime;
 
 use super::filters::Filters;
 use super::frame::{Frame, Section};
+use super::page_route::get;
 use super::pieces::{Badge, Pager, Tone, segment, text};
 use crate::PageError;
 use crate::page_request::PageRequest;
@@ -41,7 +42,7 @@ const SHOWN: &[&str] =
     &["time", "event", "actor", "actor_kind", "object", "outcome", "level", "version", "seq", "prev", "hash"];
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.service(web::resource("/audit").route(web::get().to(show)));
+    config.service(web::resource("/audit").route(get(show)));
 }
 
 /// The names of filters.

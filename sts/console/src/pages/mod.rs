@@ -14,6 +14,7 @@ mod issuers;
 mod object;
 mod object_pages;
 mod overview;
+mod page_route;
 pub(crate) mod pieces;
 mod service_accounts;
 mod signing_keys;

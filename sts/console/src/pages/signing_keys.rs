@@ -10,19 +10,17 @@ use sts_types::UnixTime;
 
 use super::form_fields::Field;
 use super::frame::{Frame, Section};
+use super::page_route::{get, post};
 use super::pieces::{Badge, ProblemView, Tone, segment};
 use super::tokens::counted;
 use crate::page_request::PageRequest;
 use crate::{ApiRequest, Method, PageError};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    let (get, post) = (web::get, web::post);
     config
-        .service(web::resource("/signing-keys").route(get().to(show)))
-        .service(web::resource("/signing-keys/rotate").route(post().to(rotate)))
-        .service(
-            web::resource("/signing-keys/{kid}/withdraw").route(get().to(show_withdrawal)).route(post().to(withdraw)),
-        );
+        .service(web::resource("/signing-keys").route(get(show)))
+        .service(web::resource("/signing-keys/rotate").route(post(rotate)))
+        .service(web::resource("/signing-keys/{kid}/withdraw").route(get(show_withdrawal)).route(post(withdraw)));
 }
 
 #[derive(Debug, Template)]

@@ -5,6 +5,7 @@ use sts_types::ObjectKind;
 
 use super::editing::Editable;
 use super::form_fields::{Member, Shape};
+use super::page_route::{get, post};
 use super::{deletion, editing, object_pages};
 
 struct Teams;
@@ -27,23 +28,20 @@ impl object_pages::Listed for Teams {
 }
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    let (get, post) = (web::get, web::post);
     config
-        .service(web::resource("/teams").route(get().to(object_pages::list::<Teams>)))
+        .service(web::resource("/teams").route(get(object_pages::list::<Teams>)))
         .service(
-            web::resource("/new/team")
-                .route(get().to(editing::show_new::<Teams>))
-                .route(post().to(editing::create::<Teams>)),
+            web::resource("/new/team").route(get(editing::show_new::<Teams>)).route(post(editing::create::<Teams>)),
         )
-        .service(web::resource("/teams/{name}").route(get().to(object_pages::show::<Teams>)))
+        .service(web::resource("/teams/{name}").route(get(object_pages::show::<Teams>)))
         .service(
             web::resource("/teams/{name}/edit")
-                .route(get().to(editing::show_edit::<Teams>))
-                .route(post().to(editing::save::<Teams>)),
+                .route(get(editing::show_edit::<Teams>))
+                .route(post(editing::save::<Teams>)),
         )
         .service(
             web::resource("/teams/{name}/delete")
-                .route(get().to(deletion::show::<Teams>))
-                .route(post().to(deletion::delete::<Teams>)),
+                .route(get(deletion::show::<Teams>))
+                .route(post(deletion::delete::<Teams>)),
         );
 }

@@ -1,17 +1,13 @@
 //! Where operations are: method, path, right and documentation, and the route that leads a request there.
 
-use std::pin::Pin;
-use std::sync::Arc;
-
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use utoipa::ToSchema;
 use utoipa::openapi::path::Parameter;
 
 use super::download::{OCTETS, send};
-use super::handler::{perform, perform_here};
-use super::{Caller, Download, Operation, Request};
-use crate::app_state::AppState;
-use crate::http::{Failure, HttpReason, method};
+use super::handler::{AnyOperation, perform};
+use super::{Download, Operation};
+use crate::http::method;
 use crate::openapi::Model;
 
 /// Who may do an operation.
@@ -77,12 +73,14 @@ pub(crate) struct Route {
     pub(crate) successes: &'static [u16],
     /// The media type of an answer that is a file. Other answers are JSON.
     pub(crate) file: Option<&'static str>,
-    handle: fn(actix_web::Route) -> actix_web::Route,
-    perform: fn(Request, Caller, Arc<AppState>) -> Performing,
+    handler: Handler,
 }
 
-/// An operation that the console asks for, under way.
-type Performing = Pin<Box<dyn Future<Output = Result<HttpResponse, Failure>>>>;
+/// What a request is led to.
+enum Handler {
+    Operation(AnyOperation),
+    File(fn(actix_web::Route) -> actix_web::Route),
+}
 
 impl Route {
     pub(super) const fn to<O: Operation>() -> Self {
@@ -91,10 +89,7 @@ impl Route {
             query_parameters: O::query_parameters,
             successes: O::SUCCESSES,
             file: None,
-            handle: handle::<O>,
-            perform: |request, caller, state| {
-                Box::pin(async move { perform_here::<O>(&request, &caller, &state).await })
-            },
+            handler: Handler::Operation(AnyOperation::of::<O>()),
         }
     }
 
@@ -104,23 +99,26 @@ impl Route {
             query_parameters: Vec::new,
             successes: &[200],
             file: Some(OCTETS),
-            handle: |route| route.to(send::<D>),
-            // A page has no use for a file.
-            perform: |_, _, _| Box::pin(async { Err(HttpReason::NotFound.into()) }),
+            handler: Handler::File(|route| route.to(send::<D>)),
         }
     }
 
-    /// Does the operation for a caller in this process.
-    pub(super) fn perform(&self, request: Request, caller: Caller, state: Arc<AppState>) -> Performing {
-        (self.perform)(request, caller, state)
+    /// The operation, unless its answer is a file.
+    pub(super) const fn operation(&self) -> Option<AnyOperation> {
+        match self.handler {
+            Handler::Operation(operation) => Some(operation),
+            Handler::File(_) => None,
+        }
     }
 
     /// The route that leads a request to the operation.
     pub(super) fn handler(&self) -> actix_web::Route {
-        (self.handle)(web::method(method(self.endpoint.method)))
+        let route = web::method(method(self.endpoint.method));
+        match self.handler {
+            Handler::Operation(operation) => {
+                route.to(move |request, body, caller, state| perform(operation, request, body, caller, state))
+            }
+            Handler::File(handle) => handle(route),
+        }
     }
-}
-
-fn handle<O: Operation>(route: actix_web::Route) -> actix_web::Route {
-    route.to(perform::<O>)
 }

@@ -1,5 +1,7 @@
 //! The handler of every operation: it reads the request, does the operation, and writes the answer.
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderValue};
@@ -10,47 +12,94 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sts_service::{NOT_AN_OBJECT, Reason, RefusedError};
 
-use super::{AnswerHead, Caller, Operation, OperationError, Request};
+use super::{AnswerHead, Caller, Operation, OperationError, Request, Right};
 use crate::app_state::AppState;
 use crate::http::{AdminState, Failure, HttpReason, Media, RequestBody, decoded, media};
 
 /// When an operator may try again what failed for now.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// An operation without its type. All share one handler: of its own for each, the binary would be larger by a
+/// megabyte.
+#[derive(Clone, Copy)]
+pub(super) struct AnyOperation {
+    right: Right,
+    max_body: usize,
+    begin: fn(&Request, Caller, Arc<AppState>) -> Result<Performing, OperationError>,
+}
+
+/// An operation under way.
+pub(crate) type Performing = Pin<Box<dyn Future<Output = Result<WrittenAnswer, OperationError>>>>;
+
+/// An answer in JSON.
+pub(crate) struct WrittenAnswer {
+    head: AnswerHead,
+    pub(crate) body: String,
+}
+
+impl AnyOperation {
+    pub(super) const fn of<O: Operation>() -> Self {
+        Self {
+            right: O::ENDPOINT.right,
+            max_body: O::MAX_BODY,
+            begin: |received, caller, state| {
+                let operation = O::read(received).map_err(OperationError::Refused)?;
+                Ok(begin(operation, caller, state))
+            },
+        }
+    }
+}
+
+/// Does the operation for `caller`, whose right was checked.
+pub(crate) fn begin<O: Operation>(operation: O, caller: Caller, state: Arc<AppState>) -> Performing {
+    Box::pin(async move {
+        let answer = operation.run(&state, &caller).await?;
+        let body = serde_json::to_string(&answer);
+        let body = body.map_err(|error| OperationError::Failed(format!("the answer cannot be written: {error}")))?;
+        Ok(WrittenAnswer { head: O::head(&answer), body })
+    })
+}
+
 /// Does the operation that the request asks for.
-pub(super) async fn perform<O: Operation>(
+pub(super) async fn perform(
+    operation: AnyOperation,
     request: HttpRequest,
     body: RequestBody,
     caller: Caller,
     state: Data<AdminState>,
 ) -> Result<HttpResponse, Failure> {
     // Before the body is read.
-    caller.check(O::ENDPOINT.right)?;
+    caller.check(operation.right)?;
     let mut parameters = request.match_info().iter().map(|(_, value)| decoded(value));
     let received = Request {
         parameter: parameters.next().unwrap_or_default(),
         inner: parameters.next().unwrap_or_default(),
         query: request.query_string().to_owned(),
         if_match: if_match(&request)?,
-        body: read_json(&request, &body, O::MAX_BODY).await?,
+        body: read_json(&request, &body, operation.max_body).await?,
     };
-    perform_here::<O>(&received, &caller, &state.state).await
+    perform_here(operation, &received, caller, &state.state).await
 }
 
 /// Does the operation that `received` asks for, if `caller` may.
-pub(super) async fn perform_here<O: Operation>(
+pub(super) async fn perform_here(
+    operation: AnyOperation,
     received: &Request,
-    caller: &Caller,
-    state: &AppState,
+    caller: Caller,
+    state: &Arc<AppState>,
 ) -> Result<HttpResponse, Failure> {
-    caller.check(O::ENDPOINT.right)?;
-    let operation = O::read(received).map_err(|text| Failure::told(Reason::RequestMalformed, text))?;
-    let answer = operation.run(state, caller).await.map_err(|error| failure(error, state))?;
-    let AnswerHead { status, etag, location } = O::head(&answer);
+    caller.check(operation.right)?;
+    let performing = (operation.begin)(received, caller, Arc::clone(state));
+    let done = match performing {
+        Ok(performing) => performing.await,
+        Err(error) => Err(error),
+    };
+    let WrittenAnswer { head, body } = done.map_err(|error| failure(error, state))?;
+    let AnswerHead { status, etag, location } = head;
     let status = StatusCode::from_u16(status).map_err(|_| Reason::ServerError)?;
     let mut response = match status {
         StatusCode::NO_CONTENT => HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish(),
-        status => json_answer(status, &answer)?,
+        status => json_response(status, body),
     };
     for (name, value) in [(header::ETAG, etag), (header::LOCATION, location)] {
         if let Some(value) = value {
@@ -71,10 +120,13 @@ fn if_match(request: &HttpRequest) -> Result<Option<String>, Failure> {
 
 /// An answer in JSON, which no cache may keep.
 pub(crate) fn json_answer(status: StatusCode, answer: &impl Serialize) -> Result<HttpResponse, Failure> {
-    let body = serde_json::to_string(answer).map_err(|_| Reason::ServerError)?;
+    Ok(json_response(status, serde_json::to_string(answer).map_err(|_| Reason::ServerError)?))
+}
+
+fn json_response(status: StatusCode, body: String) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CACHE_CONTROL, "no-store")).content_type("application/json");
-    Ok(response.body(body))
+    response.body(body)
 }
 
 /// What the caller is told of an operation that was not done.

@@ -11,6 +11,7 @@ use sts_console::{Actor, AdminApi, ApiAnswer, ApiFuture, ApiRequest, Method, Rig
 use sts_service::manage::rule_kind;
 use sts_types::{ObjectKind, RequestId};
 
+use super::handler::perform_here;
 use super::{Caller, Right, Route, all_routes};
 use crate::admin::Request;
 use crate::app_state::AppState;
@@ -74,7 +75,9 @@ impl InProcessApi {
             Rights::Read => Right::Read,
             Rights::Admin => Right::Admin,
         };
-        route.perform(received, Caller::console(actor, right), Arc::clone(&self.state)).await
+        // A page has no use for a file.
+        let operation = route.operation().ok_or(HttpReason::NotFound)?;
+        perform_here(operation, &received, Caller::console(actor, right), &self.state).await
     }
 }
 

@@ -53,7 +53,7 @@ pub(crate) use console_links::CreateConsoleLink;
 pub(crate) use denials::{ListDenials, ShowDenial};
 pub(crate) use download::Download;
 pub(crate) use endpoint::{Body, Documentation, Endpoint, Right, Route};
-pub(crate) use handler::json_answer;
+pub(crate) use handler::{begin, json_answer};
 pub(crate) use in_process::InProcessApi;
 pub(crate) use issuers::{IssuerHistory, ListIssuers, RefreshIssuer, ShowIssuer};
 pub(crate) use keys::{ListKeys, RotateKeys, WithdrawKey};

@@ -15,9 +15,9 @@ use sts_config::{AdminAccess, Diagnostics};
 use sts_types::{CheckCode, Clock, shown_path};
 use zeroize::Zeroizing;
 
-use super::client::{AdminAnswer, AdminClient, admin_url};
+use super::client::{AdminAnswer, AdminClient, Order, admin_url};
 use super::findings::diagnostics;
-use crate::admin::{Caller, Download, Operation, OperationError};
+use crate::admin::{self, Caller, Download, Operation, OperationError};
 use crate::admin_token;
 use crate::audit::{self, TrailOwner};
 use crate::clock::SystemClock;
@@ -178,8 +178,8 @@ impl<'a> Session<'a> {
     /// No server can be reached.
     pub(super) fn ask_server<O: Operation>(&self, operation: &O) -> Result<Done<O::Answer>, String> {
         match &self.place {
-            Backend::Server { client, .. } => match self.runtime.block_on(client.ask(operation)) {
-                AdminAnswer::Done(done) => Ok(done),
+            Backend::Server { client, .. } => match self.runtime.block_on(client.send(&Order::of(operation))) {
+                AdminAnswer::Done(done) => Ok(done.and_then(|answer| client.read(&answer))),
                 AdminAnswer::NobodyThere(text) => Err(text),
             },
             Backend::Nowhere(text) => Err(text.clone()),
@@ -190,25 +190,32 @@ impl<'a> Session<'a> {
     /// Performs the operation at the running server, or in this process if no server runs.
     pub(super) fn perform<O: Operation>(&mut self, operation: O) -> Result<Done<O::Answer>, StartError> {
         let missing = match &self.place {
-            Backend::Server { client, may_open } => match self.runtime.block_on(client.ask(&operation)) {
-                AdminAnswer::Done(done) => return Ok(done),
+            Backend::Server { client, may_open } => match self.runtime.block_on(client.send(&Order::of(&operation))) {
+                AdminAnswer::Done(done) => return Ok(done.and_then(|answer| client.read(&answer))),
                 AdminAnswer::NobodyThere(text) if *may_open => text,
                 AdminAnswer::NobodyThere(text) => {
                     return Ok(Err(OperationError::Failed(format!("{text}; {}", operation.not_done()))));
                 }
             },
             Backend::Nowhere(text) => text.clone(),
-            Backend::Here(engine) => {
-                return Ok(self.runtime.block_on(operation.run(&engine.state, &Caller::command_line())));
-            }
+            Backend::Here(engine) => return Ok(self.perform_here(engine, operation)),
         };
         let engine = match self.open_store(missing, O::ENDPOINT.needs_rules, operation.not_done())? {
             Ok(engine) => engine,
             Err(error) => return Ok(Err(error)),
         };
-        let done = self.runtime.block_on(operation.run(&engine.state, &Caller::command_line()));
+        let done = self.perform_here(&engine, operation);
         self.place = Backend::Here(Box::new(engine));
         Ok(done)
+    }
+
+    /// Performs the operation in this process. Its answer takes the same way through JSON as a server's, so
+    /// that the code exists once.
+    fn perform_here<O: Operation>(&self, engine: &Components, operation: O) -> Done<O::Answer> {
+        let performing = admin::begin(operation, Caller::command_line(), Arc::clone(&engine.state));
+        let answer = self.runtime.block_on(performing)?;
+        serde_json::from_str(&answer.body)
+            .map_err(|error| OperationError::Failed(format!("the answer cannot be read again: {error}")))
     }
 
     /// Fetches the file of `D` into `target`, from the running server or from the store itself.

@@ -5,12 +5,14 @@ use std::fs::File;
 use std::io::Write as _;
 use std::time::Duration;
 
+use bytes::Bytes;
 use jwks_cache::is_loopback;
 use reqwest::{Method, StatusCode, Url};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use sts_api::ErrorAnswer;
 use zeroize::Zeroizing;
 
-use crate::admin::{Download, Operation, OperationError};
+use crate::admin::{Download, Endpoint, Operation, OperationError, Request};
 
 /// Deadline of a request. The server spends at most half of it on counting tokens.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -24,6 +26,25 @@ pub(super) struct AdminClient {
     token: Zeroizing<String>,
     /// Where the token came from, for messages.
     token_source: String,
+}
+
+/// A request for an operation.
+pub(super) struct Order {
+    request: Request,
+    endpoint: Endpoint,
+    is_repeatable: bool,
+    not_done: &'static str,
+}
+
+impl Order {
+    pub(super) fn of<O: Operation>(operation: &O) -> Self {
+        Self {
+            request: operation.request(),
+            endpoint: O::ENDPOINT,
+            is_repeatable: O::IS_REPEATABLE,
+            not_done: operation.not_done(),
+        }
+    }
 }
 
 /// The result of a request.
@@ -53,9 +74,9 @@ impl AdminClient {
         &self.url
     }
 
-    /// Sends the request of `operation`.
-    pub(super) async fn ask<O: Operation>(&self, operation: &O) -> AdminAnswer<O::Answer> {
-        let (asked, endpoint) = (operation.request(), O::ENDPOINT);
+    /// Sends the request of an operation. Returns the JSON of its answer, for [`Self::read`].
+    pub(super) async fn send(&self, order: &Order) -> AdminAnswer<Bytes> {
+        let Order { request: asked, endpoint, .. } = order;
         let (method, is_read) = match endpoint.method {
             "POST" => (Method::POST, false),
             "DELETE" => (Method::DELETE, false),
@@ -63,7 +84,7 @@ impl AdminClient {
             "PATCH" => (Method::PATCH, false),
             _ => (Method::GET, true),
         };
-        let url = format!("{}{}", self.url, asked.target(&endpoint));
+        let url = format!("{}{}", self.url, asked.target(endpoint));
         let mut request = self.client.request(method, url).bearer_auth(&*self.token);
         if asked.body.is_object() {
             request = request.json(&asked.body);
@@ -74,13 +95,28 @@ impl AdminClient {
         let response = match request.send().await {
             Ok(response) => response,
             Err(error) if is_refused(&error) => return AdminAnswer::NobodyThere(self.unreachable(&error)),
-            Err(error) => return AdminAnswer::Done(Err(self.no_answer::<O>(&error, is_read, operation.not_done()))),
+            Err(error) => return AdminAnswer::Done(Err(self.no_answer(&error, is_read, order))),
         };
         let status = response.status();
-        match response.bytes().await {
-            Ok(bytes) => AdminAnswer::Done(self.read_answer(status, &bytes, operation)),
-            Err(error) => AdminAnswer::Done(Err(self.no_answer::<O>(&error, is_read, operation.not_done()))),
-        }
+        AdminAnswer::Done(match response.bytes().await {
+            Ok(_) if status == StatusCode::NO_CONTENT => Ok(Bytes::from_static(b"null")),
+            Ok(bytes) if status.is_success() && serde_json::from_slice::<IgnoredAny>(&bytes).is_ok() => Ok(bytes),
+            Ok(_) if status.is_success() => {
+                Err(OperationError::Failed(format!("{}; {}", self.not_json(status), order.not_done)))
+            }
+            Ok(bytes) => Err(self.refusal(status, &bytes, order.not_done)),
+            Err(error) => Err(self.no_answer(&error, is_read, order)),
+        })
+    }
+
+    /// Reads an answer that [`Self::send`] returned.
+    pub(super) fn read<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, OperationError> {
+        serde_json::from_slice(answer).map_err(|error| {
+            let url = &self.url;
+            OperationError::Failed(format!(
+                "{url} sent an answer that this version of sts does not understand ({error}); check whether the request was carried out"
+            ))
+        })
     }
 
     /// Fetches the file of `D` and writes it into `target`.
@@ -115,27 +151,6 @@ impl AdminClient {
         OperationError::Failed(format!("{text}; {}", D::NOT_DONE))
     }
 
-    fn read_answer<O: Operation>(
-        &self,
-        status: StatusCode,
-        bytes: &[u8],
-        operation: &O,
-    ) -> Result<O::Answer, OperationError> {
-        let not_done = operation.not_done();
-        if status.is_success() {
-            let bytes = if status == StatusCode::NO_CONTENT { b"null" } else { bytes };
-            return serde_json::from_slice(bytes).map_err(|error| {
-                OperationError::Failed(if error.is_data() {
-                    let url = &self.url;
-                    format!("{url} sent an answer that this version of sts does not understand ({error}); check whether the request was carried out")
-                } else {
-                    format!("{}; {not_done}", self.not_json(status))
-                })
-            });
-        }
-        Err(self.refusal(status, bytes, not_done))
-    }
-
     /// The error that the server answered with.
     fn refusal(&self, status: StatusCode, bytes: &[u8], not_done: &str) -> OperationError {
         let Ok(answer) = serde_json::from_slice::<ErrorAnswer>(bytes) else {
@@ -167,11 +182,12 @@ impl AdminClient {
 
     /// The error for a request without an answer. Unless the connection failed, the server may have
     /// carried it out.
-    fn no_answer<O: Operation>(&self, error: &reqwest::Error, is_read: bool, not_done: &str) -> OperationError {
+    fn no_answer(&self, error: &reqwest::Error, is_read: bool, order: &Order) -> OperationError {
+        let not_done = order.not_done;
         let text = self.unreachable(error);
         OperationError::Failed(if is_read || error.is_connect() {
             format!("{text}; {not_done}")
-        } else if !O::IS_REPEATABLE {
+        } else if !order.is_repeatable {
             format!(
                 "{text}; the request was sent, so the server may have carried it out; check before you run the command again"
             )

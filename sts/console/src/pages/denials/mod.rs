@@ -9,16 +9,14 @@ mod tests;
 use actix_web::web::{self, ServiceConfig};
 
 use super::frame::Section;
+use super::page_route::{get, post};
 use super::pieces::segment;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    let (get, post) = (web::get, web::post);
     config
-        .service(web::resource("/denials").route(get().to(list::show)))
-        .service(web::resource("/denials/{request_id}").route(get().to(refusal::show)))
-        .service(
-            web::resource("/denials/{request_id}/allow").route(get().to(allow::show)).route(post().to(allow::make)),
-        );
+        .service(web::resource("/denials").route(get(list::show)))
+        .service(web::resource("/denials/{request_id}").route(get(refusal::show)))
+        .service(web::resource("/denials/{request_id}/allow").route(get(allow::show)).route(post(allow::make)));
 }
 
 /// The path of a refusal's page.

@@ -11,30 +11,30 @@ use sts_api::{EntryState, IssuerEntry};
 
 use self::form::IssuerEntries;
 use super::frame::Section;
+use super::page_route::{get, post};
 use super::pieces::{Badge, Tone, segment};
 use super::{deletion, editing};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    let (get, post) = (web::get, web::post);
     config
-        .service(web::resource("/issuers").route(get().to(list::show)))
+        .service(web::resource("/issuers").route(get(list::show)))
         .service(
             web::resource("/new/issuer")
-                .route(get().to(editing::show_new::<IssuerEntries>))
-                .route(post().to(editing::create::<IssuerEntries>)),
+                .route(get(editing::show_new::<IssuerEntries>))
+                .route(post(editing::create::<IssuerEntries>)),
         )
-        .service(web::resource("/issuers/{name}").route(get().to(issuer::show)))
+        .service(web::resource("/issuers/{name}").route(get(issuer::show)))
         .service(
             web::resource("/issuers/{name}/edit")
-                .route(get().to(editing::show_edit::<IssuerEntries>))
-                .route(post().to(editing::save::<IssuerEntries>)),
+                .route(get(editing::show_edit::<IssuerEntries>))
+                .route(post(editing::save::<IssuerEntries>)),
         )
         .service(
             web::resource("/issuers/{name}/delete")
-                .route(get().to(deletion::show::<IssuerEntries>))
-                .route(post().to(deletion::delete::<IssuerEntries>)),
+                .route(get(deletion::show::<IssuerEntries>))
+                .route(post(deletion::delete::<IssuerEntries>)),
         )
-        .service(web::resource("/issuers/{name}/refresh").route(post().to(issuer::refresh)));
+        .service(web::resource("/issuers/{name}/refresh").route(post(issuer::refresh)));
 }
 
 /// The path of an issuer's page.

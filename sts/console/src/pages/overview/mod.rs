@@ -12,6 +12,7 @@ use sts_api::{Activity, ActivityPeriod, ActivityQuery, ApiKeyPage, Readiness};
 use sts_types::UnixTime;
 
 use super::frame::{Frame, Section};
+use super::page_route::get;
 use crate::page_request::PageRequest;
 use crate::{ApiError, PageError};
 use chart::{Chart, Series};
@@ -21,7 +22,7 @@ use health::{Concern, Part};
 const MOST_KEYS: usize = 1000;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    config.service(web::resource("").route(web::get().to(show)));
+    config.service(web::resource("").route(get(show)));
 }
 
 #[derive(Debug, Template)]

@@ -16,63 +16,61 @@ use sts_types::ObjectKind;
 use form::{Accounts, NewAccounts};
 
 use super::object::page_path;
+use super::page_route::{get, post};
 use super::{deletion, editing};
 
 const KIND: ObjectKind = ObjectKind::ServiceAccount;
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    let get = web::get;
-    let post = web::post;
     config
-        .service(web::resource("/service-accounts").route(get().to(list::show)))
+        .service(web::resource("/service-accounts").route(get(list::show)))
         .service(
             web::resource("/new/service-account")
-                .route(get().to(editing::show_new::<NewAccounts>))
-                .route(post().to(editing::create::<NewAccounts>)),
+                .route(get(editing::show_new::<NewAccounts>))
+                .route(post(editing::create::<NewAccounts>)),
         )
-        .service(web::resource("/service-accounts/{name}").route(get().to(account::show)))
-        .service(web::resource("/service-accounts/{name}/enabled").route(post().to(account::set_enabled)))
+        .service(web::resource("/service-accounts/{name}").route(get(account::show)))
+        .service(web::resource("/service-accounts/{name}/enabled").route(post(account::set_enabled)))
         .service(
             web::resource("/service-accounts/{name}/edit")
-                .route(get().to(editing::show_edit::<Accounts>))
-                .route(post().to(editing::save::<Accounts>)),
+                .route(get(editing::show_edit::<Accounts>))
+                .route(post(editing::save::<Accounts>)),
         )
         .service(
             web::resource("/service-accounts/{name}/delete")
-                .route(get().to(deletion::show::<Accounts>))
-                .route(post().to(deletion::delete::<Accounts>)),
+                .route(get(deletion::show::<Accounts>))
+                .route(post(deletion::delete::<Accounts>)),
         )
         .configure(parts);
 }
 
 /// The pages of what an account has.
 fn parts(config: &mut ServiceConfig) {
-    let (get, post) = (web::get, web::post);
     config
         .service(
             web::resource("/service-accounts/{name}/new-identity")
-                .route(get().to(identity::show_new))
-                .route(post().to(identity::create)),
+                .route(get(identity::show_new))
+                .route(post(identity::create)),
         )
         .service(
             web::resource("/service-accounts/{name}/identities/{identity}")
-                .route(get().to(identity::show))
-                .route(post().to(identity::save)),
+                .route(get(identity::show))
+                .route(post(identity::save)),
         )
         .service(
             web::resource("/service-accounts/{name}/identities/{identity}/delete")
-                .route(get().to(identity::confirm))
-                .route(post().to(identity::delete)),
+                .route(get(identity::confirm))
+                .route(post(identity::delete)),
         )
         .service(
             web::resource("/service-accounts/{name}/new-api-key")
-                .route(get().to(api_key::show_new))
-                .route(post().to(api_key::create)),
+                .route(get(api_key::show_new))
+                .route(post(api_key::create)),
         )
         .service(
             web::resource("/service-accounts/{name}/api-keys/{id}/revoke")
-                .route(get().to(api_key::confirm))
-                .route(post().to(api_key::revoke)),
+                .route(get(api_key::confirm))
+                .route(post(api_key::revoke)),
         );
 }
 

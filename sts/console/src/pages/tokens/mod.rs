@@ -11,17 +11,17 @@ use actix_web::web::{self, ServiceConfig};
 use sts_api::{Coverage, Token, TokenState};
 
 use super::frame::Section;
+use super::page_route::{get, post};
 use super::pieces::{Badge, Tone, segment};
 
 pub(super) fn routes(config: &mut ServiceConfig) {
-    let (get, post) = (web::get, web::post);
     config
-        .service(web::resource("/tokens").route(get().to(list::show)))
-        .service(web::resource("/tokens/{jti}").route(get().to(token::show)))
-        .service(web::resource("/tokens/{jti}/revoke").route(post().to(token::revoke)))
-        .service(web::resource("/revoke-tokens").route(get().to(revocation::show)).route(post().to(revocation::revoke)))
-        .service(web::resource("/revocation-rules").route(get().to(rules::show)))
-        .service(web::resource("/revocation-rules/{id}/undo").route(post().to(rules::undo)));
+        .service(web::resource("/tokens").route(get(list::show)))
+        .service(web::resource("/tokens/{jti}").route(get(token::show)))
+        .service(web::resource("/tokens/{jti}/revoke").route(post(token::revoke)))
+        .service(web::resource("/revoke-tokens").route(get(revocation::show)).route(post(revocation::revoke)))
+        .service(web::resource("/revocation-rules").route(get(rules::show)))
+        .service(web::resource("/revocation-rules/{id}/undo").route(post(rules::undo)));
 }
 
 /// The path of a token's page.
