@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::pin::Pin;
 
+use actix_web::web::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -92,8 +93,8 @@ pub struct ApiAnswer {
     pub status: u16,
     /// The entity tag of the object that it shows.
     pub etag: Option<String>,
-    /// The body, `null` for none.
-    pub body: Value,
+    /// The body, JSON; empty for none.
+    pub body: Bytes,
 }
 
 impl ApiAnswer {
@@ -102,11 +103,12 @@ impl ApiAnswer {
     /// # Errors
     /// If the API refused, or answers something else.
     pub fn read<T: DeserializeOwned>(self) -> Result<(T, Option<String>), ApiError> {
+        let body: &[u8] = if self.body.is_empty() { b"null" } else { &self.body };
         if !(200..300).contains(&self.status) {
-            let told = serde_json::from_value(self.body).map_err(|error| ApiError::form(&error))?;
+            let told = serde_json::from_slice(body).map_err(|error| ApiError::form(&error))?;
             return Err(ApiError { status: self.status, told: Box::new(told) });
         }
-        let answer = serde_json::from_value(self.body).map_err(|error| ApiError::form(&error))?;
+        let answer = serde_json::from_slice(body).map_err(|error| ApiError::form(&error))?;
         Ok((answer, self.etag))
     }
 }

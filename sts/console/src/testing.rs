@@ -46,6 +46,7 @@ impl FakeApi {
     /// Answers requests for `target`; one without a query string is for all of them.
     pub(crate) fn on(self, method: Method, target: &str, status: u16, body: Value) -> Self {
         let etag = body.get("revision").map(|revision| format!("\"{revision}\""));
+        let body = body.to_string().into();
         self.answers.lock().unwrap().push((method, target.to_owned(), ApiAnswer { status, etag, body }));
         self
     }
@@ -65,7 +66,8 @@ impl FakeApi {
         let found = answers.iter().position(is_for);
         let Some(index) = found else {
             let detail = format!("the fake has no answer to {} {}", request.method.name(), request.target);
-            return ApiAnswer { status: 404, etag: None, body: json!({ "detail": detail, "request_id": REQUEST_ID }) };
+            let body = json!({ "detail": detail, "request_id": REQUEST_ID }).to_string().into();
+            return ApiAnswer { status: 404, etag: None, body };
         };
         match answers.iter().filter(|answer| is_for(answer)).count() {
             1 => answers[index].2.clone(),

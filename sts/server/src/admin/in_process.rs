@@ -9,7 +9,7 @@ use actix_web::http::header;
 use serde_json::Value;
 use sts_console::{Actor, AdminApi, ApiAnswer, ApiFuture, ApiRequest, Method, Rights};
 use sts_service::manage::rule_kind;
-use sts_types::{ObjectKind, RequestId};
+use sts_types::ObjectKind;
 
 use super::handler::perform_here;
 use super::{Caller, Right, Route, all_routes};
@@ -94,7 +94,7 @@ impl AdminApi for InProcessApi {
                 audit::refused(&self.state.audit, &caller, line, failure);
             }
             let response = answered.unwrap_or_else(|failure| failure.response(&actor.request_id, ErrorForm::Problem));
-            read(response, &actor.request_id)
+            read(response)
         })
     }
 
@@ -110,14 +110,9 @@ fn router_path(asked: &ApiRequest) -> String {
 }
 
 /// The answer as a page reads it.
-fn read(response: HttpResponse, request_id: &RequestId) -> ApiAnswer {
+fn read(response: HttpResponse) -> ApiAnswer {
     let status = response.status().as_u16();
     let etag = response.headers().get(header::ETAG).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = response.into_body().try_into_bytes().unwrap_or_default();
-    let body = if body.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(&body) };
-    let body = body.unwrap_or_else(|error| {
-        tracing::error!(%request_id, %error, "an answer of the admin API is no JSON");
-        Value::Null
-    });
     ApiAnswer { status, etag, body }
 }

@@ -214,7 +214,7 @@ impl<'a> Session<'a> {
     fn perform_here<O: Operation>(&self, engine: &Components, operation: O) -> Done<O::Answer> {
         let performing = admin::begin(operation, Caller::command_line(), Arc::clone(&engine.state));
         let answer = self.runtime.block_on(performing)?;
-        serde_json::from_str(&answer.body)
+        serde_json::from_slice(answer.body.as_bytes())
             .map_err(|error| OperationError::Failed(format!("the answer cannot be read again: {error}")))
     }
 
