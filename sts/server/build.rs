@@ -5,11 +5,11 @@
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let is = |name: &str, value: &str| std::env::var(name).is_ok_and(|own| own == value);
-    // The options are of LLVM's linker, which is Rust's own for this target alone.
+    // Only LLVM's linker has these options, and only for this target does Rust bring it and use it.
     if is("PROFILE", "release") && is("TARGET", "x86_64-unknown-linux-gnu") {
-        // Functions of the same instructions are one.
+        // Functions that have the same instructions become one function.
         println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
-        // Relocations in bits, not in 24 octets each.
+        // Most relocations take a bit each instead of 24 octets.
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
 }

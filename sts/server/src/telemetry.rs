@@ -45,7 +45,7 @@ impl Drop for Log {
 /// logs nothing, because strangers could fill the log with one error per malformed request line.
 pub(crate) fn install(settings: LogSettings) -> Log {
     let sink = Sink::start("stderr", Stream::stderr());
-    // A name stands for all that begin with it.
+    // Each name also stands for all targets that begin with it.
     let ours = ["sts", "jwks_cache"].map(|name| (name, level(settings.level)));
     let levels = Targets::new().with_default(LevelFilter::WARN).with_target("actix_http", LevelFilter::OFF);
     let levels = levels.with_targets(ours);

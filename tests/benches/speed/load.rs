@@ -23,7 +23,7 @@ pub(crate) struct Load {
     pub(crate) pace: Option<f64>,
     /// Whether the answers must be granted, or must be refused.
     pub(crate) granted: bool,
-    /// Whether each request has a TLS connection of its own.
+    /// Whether each request is sent over a new TLS connection.
     pub(crate) new_connections: bool,
     /// The cores of the load generator.
     pub(crate) cores: &'static str,

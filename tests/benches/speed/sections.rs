@@ -70,7 +70,7 @@ fn exchange(world: &World, report: &mut Report) {
     table(report, &rows);
 }
 
-/// Nothing has a core of its own, as in a small container.
+/// Server, load generator and Redis share the cores, as in a small container.
 fn shared_cores(world: &World, report: &mut Report) {
     let [bare, bare_redis] = [Bare::Crypto, Bare::Redis].map(|bare| Subject::bare(world, bare));
     let [none, embedded, redis] =

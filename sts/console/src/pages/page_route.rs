@@ -31,8 +31,8 @@ where
     lead(web::post(), Rc::new(move |request| Box::pin(handler(request))))
 }
 
-/// Leads the requests of `route` to `handler`. All pages share one type of handler: with one of its own
-/// for each, the library's code around it exists as often.
+/// Leads the requests of `route` to `handler`. The library's code around a handler is compiled once for each
+/// type of handler. All pages have one type, so that the binary holds that code once.
 fn lead(route: Route, handler: PageHandler) -> Route {
     route.to(move |request: PageRequest| handler(request))
 }

@@ -19,8 +19,8 @@ use crate::http::{AdminState, Failure, HttpReason, Media, RequestBody, decoded, 
 /// When an operator may try again what failed for now.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// An operation without its type. All share one handler: of its own for each, the binary would be larger by a
-/// megabyte.
+/// An operation without its type. All operations share one handler. A handler for each type would make the
+/// binary a megabyte larger.
 #[derive(Clone, Copy)]
 pub(super) struct AnyOperation {
     right: Right,
@@ -89,12 +89,8 @@ pub(super) async fn perform_here(
     state: &Arc<AppState>,
 ) -> Result<HttpResponse, Failure> {
     caller.check(operation.right)?;
-    let performing = (operation.begin)(received, caller, Arc::clone(state));
-    let done = match performing {
-        Ok(performing) => performing.await,
-        Err(error) => Err(error),
-    };
-    let WrittenAnswer { head, body } = done.map_err(|error| failure(error, state))?;
+    let performing = (operation.begin)(received, caller, Arc::clone(state)).map_err(|error| failure(error, state))?;
+    let WrittenAnswer { head, body } = performing.await.map_err(|error| failure(error, state))?;
     let AnswerHead { status, etag, location } = head;
     let status = StatusCode::from_u16(status).map_err(|_| Reason::ServerError)?;
     let mut response = match status {

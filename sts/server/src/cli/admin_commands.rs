@@ -15,7 +15,7 @@ use sts_config::{AdminAccess, Diagnostics};
 use sts_types::{CheckCode, Clock, shown_path};
 use zeroize::Zeroizing;
 
-use super::client::{AdminAnswer, AdminClient, Order, admin_url};
+use super::client::{AdminAnswer, AdminClient, OperationRequest, admin_url};
 use super::findings::diagnostics;
 use crate::admin::{self, Caller, Download, Operation, OperationError};
 use crate::admin_token;
@@ -178,10 +178,12 @@ impl<'a> Session<'a> {
     /// No server can be reached.
     pub(super) fn ask_server<O: Operation>(&self, operation: &O) -> Result<Done<O::Answer>, String> {
         match &self.place {
-            Backend::Server { client, .. } => match self.runtime.block_on(client.send(&Order::of(operation))) {
-                AdminAnswer::Done(done) => Ok(done.and_then(|answer| client.read(&answer))),
-                AdminAnswer::NobodyThere(text) => Err(text),
-            },
+            Backend::Server { client, .. } => {
+                match self.runtime.block_on(client.send(&OperationRequest::of(operation))) {
+                    AdminAnswer::Done(done) => Ok(done.and_then(|answer| client.read(&answer))),
+                    AdminAnswer::NobodyThere(text) => Err(text),
+                }
+            }
             Backend::Nowhere(text) => Err(text.clone()),
             Backend::Here(_) => Err("this process has the store open".to_owned()),
         }
@@ -190,13 +192,15 @@ impl<'a> Session<'a> {
     /// Performs the operation at the running server, or in this process if no server runs.
     pub(super) fn perform<O: Operation>(&mut self, operation: O) -> Result<Done<O::Answer>, StartError> {
         let missing = match &self.place {
-            Backend::Server { client, may_open } => match self.runtime.block_on(client.send(&Order::of(&operation))) {
-                AdminAnswer::Done(done) => return Ok(done.and_then(|answer| client.read(&answer))),
-                AdminAnswer::NobodyThere(text) if *may_open => text,
-                AdminAnswer::NobodyThere(text) => {
-                    return Ok(Err(OperationError::Failed(format!("{text}; {}", operation.not_done()))));
+            Backend::Server { client, may_open } => {
+                match self.runtime.block_on(client.send(&OperationRequest::of(&operation))) {
+                    AdminAnswer::Done(done) => return Ok(done.and_then(|answer| client.read(&answer))),
+                    AdminAnswer::NobodyThere(text) if *may_open => text,
+                    AdminAnswer::NobodyThere(text) => {
+                        return Ok(Err(OperationError::Failed(format!("{text}; {}", operation.not_done()))));
+                    }
                 }
-            },
+            }
             Backend::Nowhere(text) => text.clone(),
             Backend::Here(engine) => return Ok(self.perform_here(engine, operation)),
         };
@@ -209,8 +213,8 @@ impl<'a> Session<'a> {
         Ok(done)
     }
 
-    /// Performs the operation in this process. Its answer takes the same way through JSON as a server's, so
-    /// that the code exists once.
+    /// Performs the operation in this process. Its answer is written as JSON and read again, as a server's is,
+    /// so that both share their code.
     fn perform_here<O: Operation>(&self, engine: &Components, operation: O) -> Done<O::Answer> {
         let performing = admin::begin(operation, Caller::command_line(), Arc::clone(&engine.state));
         let answer = self.runtime.block_on(performing)?;

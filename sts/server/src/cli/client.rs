@@ -28,15 +28,15 @@ pub(super) struct AdminClient {
     token_source: String,
 }
 
-/// A request for an operation.
-pub(super) struct Order {
+/// The request for an operation, and what to say when it fails.
+pub(super) struct OperationRequest {
     request: Request,
     endpoint: Endpoint,
     is_repeatable: bool,
     not_done: &'static str,
 }
 
-impl Order {
+impl OperationRequest {
     pub(super) fn of<O: Operation>(operation: &O) -> Self {
         Self {
             request: operation.request(),
@@ -75,8 +75,8 @@ impl AdminClient {
     }
 
     /// Sends the request of an operation. Returns the JSON of its answer, for [`Self::read`].
-    pub(super) async fn send(&self, order: &Order) -> AdminAnswer<Bytes> {
-        let Order { request: asked, endpoint, .. } = order;
+    pub(super) async fn send(&self, order: &OperationRequest) -> AdminAnswer<Bytes> {
+        let OperationRequest { request: asked, endpoint, .. } = order;
         let (method, is_read) = match endpoint.method {
             "POST" => (Method::POST, false),
             "DELETE" => (Method::DELETE, false),
@@ -182,7 +182,7 @@ impl AdminClient {
 
     /// The error for a request without an answer. Unless the connection failed, the server may have
     /// carried it out.
-    fn no_answer(&self, error: &reqwest::Error, is_read: bool, order: &Order) -> OperationError {
+    fn no_answer(&self, error: &reqwest::Error, is_read: bool, order: &OperationRequest) -> OperationError {
         let not_done = order.not_done;
         let text = self.unreachable(error);
         OperationError::Failed(if is_read || error.is_connect() {
