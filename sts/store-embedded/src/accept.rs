@@ -30,7 +30,7 @@ impl Tables<'_> {
         seen: Option<&Watermark>,
         now: UnixTime,
     ) -> Result<Forgotten, WriteError> {
-        let stored = self.tallies.get(TALLY)?.map(|stored| stored.value().to_vec());
+        let stored = self.tallies.open()?.get(TALLY)?.map(|stored| stored.value().to_vec());
         let stored_tally = Tally::decode(seal, stored.as_deref()).unwrap_or_default();
         self.changed = Changed {
             rules: true,
@@ -46,6 +46,7 @@ impl Tables<'_> {
         let mut broken = Vec::new();
         let rows: Vec<(String, Vec<u8>)> = self
             .revocations
+            .open()?
             .iter()?
             .map(|row| row.map(|(key, stored)| (key.value().to_owned(), stored.value().to_vec())))
             .collect::<Result<_, _>>()?;
@@ -53,7 +54,7 @@ impl Tables<'_> {
             if codec::open::<Revocation>(seal, Place::Revocation, key.as_bytes(), &stored).is_ok() {
                 self.tally(seal)?.add(seal, Place::Revocation, key.as_bytes(), &stored);
             } else {
-                self.revocations.remove(key.as_str())?;
+                self.revocations.open()?.remove(key.as_str())?;
                 broken.extend(Jti::new(&key));
             }
         }
@@ -67,7 +68,7 @@ impl Tables<'_> {
 
     fn accept_rules(&mut self, seal: &dyn Seal) -> Result<usize, WriteError> {
         let mut broken = Vec::new();
-        for row in self.rules.iter()? {
+        for row in self.rules.open()?.iter()? {
             let (number, stored) = row?;
             let key = number.value().to_be_bytes();
             if codec::open::<Revocation>(seal, Place::Rule, &key, stored.value()).is_ok() {
@@ -79,13 +80,14 @@ impl Tables<'_> {
             }
         }
         for number in &broken {
-            self.rules.remove(number)?;
+            self.rules.open()?.remove(number)?;
         }
         Ok(broken.len())
     }
 
     fn accept_objects(&mut self, seal: &dyn Seal) -> Result<usize, WriteError> {
-        let Some((objects, tally)) = self.objects_and_tally()? else { return Ok(0) };
+        let objects = self.objects.open()?;
+        let Some(tally) = &mut self.changed.tally else { return Ok(0) };
         let mut broken = Vec::new();
         for row in objects.iter()? {
             let (key, stored) = row?;

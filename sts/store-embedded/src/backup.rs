@@ -15,9 +15,11 @@ use super::EmbeddedLedger;
 use super::engine::{DatabaseHandle, guarded};
 use super::file::builder;
 use super::tables::{
-    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIM_USES, CLAIMS, KEY_USES, LAST_USES, LEASES, META, OBJECTS, RECORD_ENDS,
-    RECORDS, REFUSALS, REFUSALS_BY_TIME, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SESSIONS, TALLIES,
+    CLAIM_ENDS, CLAIM_USES, CLAIMS, FORMER_BY_ACCOUNT, FORMER_BY_JTI, KEY_USES, LAST_USES, LEASES, META, OBJECTS,
+    RECORD_ENDS, RECORDS, REFUSALS, REFUSALS_BY_TIME, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SESSIONS,
+    TALLIES,
 };
+use super::write::Tables;
 
 impl EmbeddedLedger {
     /// Copies the store into `target`, an empty file open for reading and writing. The copy is one
@@ -68,11 +70,10 @@ fn write(source: &ReadTransaction, target: File) -> Result<(), redb::Error> {
 
 /// Copies the rows of all tables. Returns the names of those that it knows.
 fn copy_tables(source: &ReadTransaction, target: &WriteTransaction) -> Result<BTreeSet<String>, redb::Error> {
-    let mut copier = Copier { source, target, known: BTreeSet::from([SESSIONS.name().to_owned()]) };
+    let left_out = [SESSIONS.name(), FORMER_BY_JTI.name(), FORMER_BY_ACCOUNT.name()];
+    let mut copier = Copier { source, target, known: left_out.map(str::to_owned).into() };
     copier.table(META)?;
     copier.table(RECORDS)?;
-    copier.table(BY_JTI)?;
-    copier.table(BY_ACCOUNT)?;
     copier.table(RECORD_ENDS)?;
     copier.table(CLAIMS)?;
     copier.table(CLAIM_USES)?;
@@ -88,6 +89,7 @@ fn copy_tables(source: &ReadTransaction, target: &WriteTransaction) -> Result<BT
     copier.table(LEASES)?;
     copier.table(RULES)?;
     copier.table(RULE_ENDS)?;
+    Tables::new(target).bring_up_to_date()?;
     Ok(copier.known)
 }
 

@@ -5,18 +5,21 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use redb::{Database, StorageError};
+use redb::{Database, ReadableDatabase as _, StorageError};
 use sts_types::{Clock, Seal, UnixTime};
 
+use super::file;
 use super::object_log::{ObjectCommit, ObjectLog};
 use super::open_error::OpenError;
 use super::open_file::{OpenFile, OpenedStore};
 use super::read::{self, RecordReader};
+use super::record_index::RecordIndex;
+use super::tables::{RECORD_ENDS, SCHEMA_VERSION};
 use super::tally::{self, IntegrityError, Tally};
 use super::write::{Changed, Extent};
 use sts_store::LedgerError;
@@ -41,6 +44,10 @@ pub(super) struct DatabaseHandle {
     /// `None` for a store without a file.
     file: Option<OpenFile>,
     state: ArcSwap<State>,
+    /// Of what is durable. Held for a look, never over I/O.
+    index: RwLock<RecordIndex>,
+    /// Whether the file has an earlier schema version. The next commit changes that.
+    is_of_former_version: AtomicBool,
     rules: ArcSwap<Rules>,
     /// How many rules were ever made.
     rules_made: AtomicU64,
@@ -80,6 +87,8 @@ impl DatabaseHandle {
             opener,
             file,
             state: ArcSwap::from_pointee(Err(LedgerError::Unavailable("the store is not open yet".into()))),
+            index: RwLock::default(),
+            is_of_former_version: AtomicBool::new(false),
             rules: ArcSwap::from_pointee(Rules::new([], UnixTime::from_secs(0))),
             rules_made: AtomicU64::new(0),
             objects: ArcSwap::default(),
@@ -113,6 +122,22 @@ impl DatabaseHandle {
         })
     }
 
+    /// Where the durable records stand. Read this before a snapshot is taken: all that is in it is in a later
+    /// snapshot, too, unless it was forgotten meanwhile.
+    pub(super) fn index(&self) -> RwLockReadGuard<'_, RecordIndex> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the file has an earlier schema version.
+    pub(super) fn is_of_former_version(&self) -> bool {
+        self.is_of_former_version.load(Ordering::Relaxed)
+    }
+
+    /// The extent of the last commit, if there is one that is trusted.
+    pub(super) fn extent(&self) -> Option<Extent> {
+        self.last_states().committed.as_ref().map(|state| state.extent)
+    }
+
     /// The rules in force.
     pub(super) fn rules(&self) -> Result<Arc<[Revocation]>, LedgerError> {
         self.check_integrity()?;
@@ -140,8 +165,11 @@ impl DatabaseHandle {
         self.integrity_error.load().as_ref().map_or(Ok(()), |integrity_error| Err(LedgerError::clone(integrity_error)))
     }
 
-    /// Checks the rows of a newly opened `database` and reads its rules.
+    /// Checks the rows of a newly opened `database`, and reads its rules and where its records stand.
     fn load(&self, database: &Database) -> Result<(), redb::Error> {
+        self.is_of_former_version.store(file::schema(database)? != Some(SCHEMA_VERSION), Ordering::Relaxed);
+        let index = guarded(|| RecordIndex::of(&database.begin_read()?.open_table(RECORD_ENDS)?))?;
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = index;
         let watermark = self.watermark.as_deref().map_or(Ok(None), Watermark::read);
         let verdict = match &watermark {
             Ok(watermark) => guarded(|| tally::verify(database, &*self.seal, watermark.as_ref()))?,
@@ -203,6 +231,8 @@ impl DatabaseHandle {
             last.committed = Some(attempted);
         }
         drop(last);
+        self.is_of_former_version.store(false, Ordering::Relaxed);
+        self.index.write().unwrap_or_else(PoisonError::into_inner).apply(changed.records);
         // Before the store is trusted again: until then its rules may be missing.
         if changed.rules {
             self.reload_rules(database)?;

@@ -11,7 +11,7 @@ use redb::{Builder, Database, DatabaseError, ReadableDatabase, StorageBackend, S
 
 use super::open_error::OpenError;
 use super::open_file::{FileIdentity, FileOrigin, OpenedStore};
-use super::tables::{META, SCHEMA, SCHEMA_VERSION};
+use super::tables::{EARLIEST_SCHEMA_VERSION, META, SCHEMA, SCHEMA_VERSION};
 use super::watched_file::WatchedFile;
 use super::write::Tables;
 
@@ -73,7 +73,7 @@ pub(super) fn open_engine(
         Err(_) => return Err(damaged(path, "its structure is broken")),
     };
     match schema(&database) {
-        Ok(Some(SCHEMA_VERSION)) => Ok(database),
+        Ok(Some(EARLIEST_SCHEMA_VERSION..=SCHEMA_VERSION)) => Ok(database),
         Ok(Some(found)) if found > SCHEMA_VERSION => {
             Err(OpenError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION })
         }
@@ -129,15 +129,16 @@ pub(super) fn in_memory(path: &Path) -> Result<OpenedStore, OpenError> {
     Ok(OpenedStore { database, origin: None })
 }
 
-/// Creates every table, so that a reader never misses one, and writes the schema version.
+/// Creates the tables that readers expect, and writes the schema version.
 pub(super) fn initialise(database: &Database) -> Result<(), redb::Error> {
     let transaction = database.begin_write()?;
-    Tables::open(&transaction)?.mark_schema()?;
+    Tables::new(&transaction).bring_up_to_date()?;
     transaction.commit()?;
     Ok(())
 }
 
-fn schema(database: &Database) -> Result<Option<u64>, redb::Error> {
+/// The schema version of the file.
+pub(super) fn schema(database: &Database) -> Result<Option<u64>, redb::Error> {
     let meta = match database.begin_read()?.open_table(META) {
         Err(redb::TableError::TableDoesNotExist(_)) => return Ok(None),
         table => table?,

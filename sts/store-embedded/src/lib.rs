@@ -16,9 +16,11 @@ mod open_error;
 mod open_file;
 mod overlay;
 mod read;
+mod record_index;
 mod refusals;
 mod sessions;
 mod sweep;
+mod table_in_use;
 mod tables;
 mod tally;
 #[cfg(test)]
@@ -193,7 +195,7 @@ impl Ledger for EmbeddedLedger {
         Box::pin(async move {
             self.reopen_if_failed().await?;
             let now = self.engine.clock.now();
-            self.engine.read(|database, reader| read::look_up(database, reader, &jti, now))
+            self.engine.read(|database, reader| read::look_up(database, reader, &self.engine, &jti, now))
         })
     }
 
@@ -201,7 +203,7 @@ impl Ledger for EmbeddedLedger {
         Box::pin(async move {
             self.reopen_if_failed().await?;
             let now = self.engine.clock.now();
-            self.engine.read(|database, reader| read::look_up_all(database, reader, &jtis, now))
+            self.engine.read(|database, reader| read::look_up_all(database, reader, &self.engine, &jtis, now))
         })
     }
 
@@ -232,7 +234,7 @@ impl Ledger for EmbeddedLedger {
             let engine = Arc::clone(&self.engine);
             let now = engine.clock.now();
             let page = tokio::task::spawn_blocking(move || {
-                engine.read(|database, reader| read::list(database, reader, &listing, now))
+                engine.read(|database, reader| read::list(database, reader, &engine, &listing, now))
             });
             page.await.unwrap_or_else(|_| Err(LedgerError::Unavailable("the listing was given up".into())))
         })

@@ -155,14 +155,14 @@ impl Tables<'_> {
     ) -> Result<(), WriteError> {
         let key = change.key();
         let (row, sealed_key) = ((key.kind.number(), key.name.as_str()), key.to_bytes());
-        let objects = self.objects()?;
+        let objects = self.objects.open()?;
         let former = match stored {
             Some(stored) => objects.insert(row, stored)?,
             None => objects.remove(row)?,
         };
         let former = former.map(|former| former.value().to_vec());
         if stored.is_none() && key.kind == ObjectKind::ApiKeys {
-            self.key_uses()?.remove(key.name.as_str())?;
+            self.key_uses.open()?.remove(key.name.as_str())?;
         }
         let tally = self.tally(seal)?;
         if let Some(former) = former {
@@ -175,7 +175,7 @@ impl Tables<'_> {
     }
 
     fn record_uses(&mut self, uses: &[(ApiKeyId, KeyUse)]) -> Result<(), WriteError> {
-        let table = self.key_uses()?;
+        let table = self.key_uses.open()?;
         for (id, KeyUse { at, from }) in uses {
             let later = table.get(id.as_str())?.is_some_and(|former| former.value().0 > at.as_secs());
             if !later {

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, TableError};
 use sts_types::{Digest256, Jti, Seal, StatusWindow, UnixTime};
 
-use super::tables::{
-    BY_ACCOUNT, BY_JTI, CLAIM_USES, CLAIMS, LEASES, META, RECORD_ENDS, RECORDS, REVOCATIONS, RULES, TALLIES, TALLY,
-};
+use super::engine::DatabaseHandle;
+use super::tables::{CLAIM_USES, CLAIMS, LEASES, META, RECORD_ENDS, RECORDS, REVOCATIONS, RULES, TALLIES, TALLY};
 use super::tally::Tally;
 use super::write::Extent;
 use sts_store::StatusMark;
@@ -35,6 +34,11 @@ impl RecordReader<'_> {
         codec::open_record(self.seal, &number.to_be_bytes(), stored)
             .map_err(|fault| self.alerts.raise(Alert { place, fault }))
             .ok()
+    }
+
+    /// The jti of a stored record. `None` if it was altered.
+    pub(super) fn jti_of(&self, number: u64, stored: &[u8]) -> Option<Jti> {
+        self.open_record(number, stored).map(|record| record.jti)
     }
 
     /// The exchange that took the claim that ends at `until`. An earlier version takes claims and
@@ -70,42 +74,50 @@ pub(super) fn find_claim(
 pub(super) fn look_up(
     database: &Database,
     reader: &RecordReader<'_>,
+    engine: &DatabaseHandle,
     jti: &Jti,
     now: UnixTime,
 ) -> Result<Option<Entry>, redb::Error> {
-    find_entry(&database.begin_read()?, reader, jti, now)
+    let numbers = engine.index().numbers_of(jti.as_str());
+    if numbers.is_empty() {
+        return Ok(None);
+    }
+    find_entry(&database.begin_read()?, reader, jti, &numbers, now)
 }
 
 /// The live records of `jtis` and their revocations, all from one snapshot.
 pub(super) fn look_up_all(
     database: &Database,
     reader: &RecordReader<'_>,
+    engine: &DatabaseHandle,
     jtis: &[Jti],
     now: UnixTime,
 ) -> Result<Vec<Option<Entry>>, redb::Error> {
+    let numbers: Vec<_> = {
+        let index = engine.index();
+        jtis.iter().map(|jti| index.numbers_of(jti.as_str())).collect()
+    };
     let transaction = database.begin_read()?;
-    jtis.iter().map(|jti| find_entry(&transaction, reader, jti, now)).collect()
+    jtis.iter().zip(&numbers).map(|(jti, numbers)| find_entry(&transaction, reader, jti, numbers, now)).collect()
 }
 
 fn find_entry(
     transaction: &ReadTransaction,
     reader: &RecordReader<'_>,
     jti: &Jti,
+    numbers: &[u64],
     now: UnixTime,
 ) -> Result<Option<Entry>, redb::Error> {
-    let Some(number) = transaction.open_table(BY_JTI)?.get(jti.as_str())?.map(|number| number.value()) else {
-        return Ok(None);
-    };
-    let Some(stored) = transaction.open_table(RECORDS)?.get(number)? else { return Ok(None) };
-    let Some(record) = reader.open_record(number, stored.value()) else {
-        return Ok(None);
-    };
-    if record.jti != *jti {
-        // The index is not sealed. A record under another name counts as forged.
+    for number in numbers {
+        let Some(stored) = transaction.open_table(RECORDS)?.get(number)? else { continue };
+        let Some(record) = reader.open_record(*number, stored.value()) else { continue };
+        if record.jti == *jti {
+            return with_revocation(transaction, reader, record, now);
+        }
+        // The rows that the index is made of are not sealed. A record under another name counts as forged.
         reader.alerts.raise(Alert { place: Place::Record, fault: Fault::Seal });
-        return Ok(None);
     }
-    with_revocation(transaction, reader, record, now)
+    Ok(None)
 }
 
 /// The end of the record that expires last.
@@ -152,49 +164,48 @@ pub(super) fn status(database: &Database, reader: &RecordReader<'_>) -> Result<S
 pub(super) fn list(
     database: &Database,
     reader: &RecordReader<'_>,
+    engine: &DatabaseHandle,
     listing: &Listing,
     now: UnixTime,
 ) -> Result<Vec<Entry>, redb::Error> {
-    let transaction = database.begin_read()?;
-    let end = match &listing.after {
-        None => u64::MAX,
-        Some(jti) => match transaction.open_table(BY_JTI)?.get(jti.as_str())? {
-            Some(number) => number.value(),
-            None => return Ok(Vec::new()),
-        },
-    };
-    let records = transaction.open_table(RECORDS)?;
+    // Of records with equal hashes the oldest: none comes twice.
+    let after = listing.after.as_ref().map(|jti| engine.index().numbers_of(jti.as_str()).into_iter().min());
+    let Some(end) = after.unwrap_or(Some(u64::MAX)) else { return Ok(Vec::new()) };
     let mut page = Vec::new();
-    let mut add = |number: u64, stored: &[u8]| -> Result<bool, redb::Error> {
-        if let Some(record) = reader.open_record(number, stored)
-            && listing.account.as_ref().is_none_or(|account| *account == record.account)
-            && let Some(entry) = with_revocation(&transaction, reader, record, now)?
-        {
-            page.push(entry);
-        }
-        Ok(page.len() < listing.limit)
-    };
     if listing.limit == 0 {
         return Ok(page);
     }
     match &listing.account {
         None => {
-            for row in records.range(..end)?.rev() {
+            let transaction = database.begin_read()?;
+            for row in transaction.open_table(RECORDS)?.range(..end)?.rev() {
                 let (number, stored) = row?;
-                if !add(number.value(), stored.value())? {
+                if let Some(record) = reader.open_record(number.value(), stored.value()) {
+                    page.extend(with_revocation(&transaction, reader, record, now)?);
+                }
+                if page.len() == listing.limit {
                     break;
                 }
             }
         }
         Some(account) => {
-            let account = account.as_str();
-            for row in transaction.open_table(BY_ACCOUNT)?.range((account, 0)..(account, end))?.rev() {
-                let number = row?.0.value().1;
-                if let Some(stored) = records.get(number)?
-                    && !add(number, stored.value())?
-                {
-                    break;
+            let mut numbers = engine.index().numbers_of_account(account.as_str(), end, listing.limit);
+            let transaction = database.begin_read()?;
+            let records = transaction.open_table(RECORDS)?;
+            // Some may have expired, so one helping is not always a page.
+            while let Some(oldest) = numbers.last().copied() {
+                for number in numbers {
+                    if let Some(stored) = records.get(number)?
+                        && let Some(record) = reader.open_record(number, stored.value())
+                        && record.account == *account
+                    {
+                        page.extend(with_revocation(&transaction, reader, record, now)?);
+                    }
+                    if page.len() == listing.limit {
+                        return Ok(page);
+                    }
                 }
+                numbers = engine.index().numbers_of_account(account.as_str(), oldest, listing.limit);
             }
         }
     }

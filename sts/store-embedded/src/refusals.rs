@@ -59,23 +59,23 @@ impl Tables<'_> {
         for Encoded { value, payload } in refusals {
             let key = value.request_id.as_str();
             let stored = codec::seal(seal, Place::Refusal, key.as_bytes(), payload);
-            self.refusals.insert(key, stored.as_slice())?;
-            self.refusals_by_time.insert((value.time_millis, key), value.share.to_string().as_str())?;
+            self.refusals.open()?.insert(key, stored.as_slice())?;
+            self.refusals_by_time.open()?.insert((value.time_millis, key), value.share.to_string().as_str())?;
         }
         // Below this limit all of them fit, whatever their shares.
-        if self.refusals_by_time.len()? <= STORED.small as u64 {
+        if self.refusals_by_time.open()?.len()? <= STORED.small as u64 {
             return Ok(());
         }
         let mut rows = Vec::new();
-        for row in self.refusals_by_time.iter()? {
+        for row in self.refusals_by_time.open()?.iter()? {
             let (key, share) = row?;
             let (time, id) = key.value();
             // An unreadable share counts as the default share.
             rows.push((share.value().parse().unwrap_or_default(), (time, id.to_owned())));
         }
         for (time, id) in surplus(rows, STORED) {
-            self.refusals.remove(id.as_str())?;
-            self.refusals_by_time.remove((time, id.as_str()))?;
+            self.refusals.open()?.remove(id.as_str())?;
+            self.refusals_by_time.open()?.remove((time, id.as_str()))?;
         }
         Ok(())
     }
@@ -83,13 +83,13 @@ impl Tables<'_> {
     /// Forgets one step of refusals that are too old. Returns how many.
     fn forget_refusals(&mut self, now: UnixTime) -> Result<usize, WriteError> {
         let mut dead = Vec::new();
-        for row in self.refusals_by_time.range(..(remembered_from(now), ""))?.take(STEP) {
+        for row in self.refusals_by_time.open()?.range(..(remembered_from(now), ""))?.take(STEP) {
             let (time, id) = row.map(|(key, _)| (key.value().0, key.value().1.to_owned()))?;
             dead.push((time, id));
         }
         for (time, id) in &dead {
-            self.refusals.remove(id.as_str())?;
-            self.refusals_by_time.remove((*time, id.as_str()))?;
+            self.refusals.open()?.remove(id.as_str())?;
+            self.refusals_by_time.open()?.remove((*time, id.as_str()))?;
         }
         Ok(dead.len())
     }

@@ -59,7 +59,7 @@ impl SessionStore for EmbeddedLedger {
             let was_kept = self
                 .write(move |_, tables| {
                     let is_kept = tables.has_session(key, now)?;
-                    tables.sessions()?.remove(&key.to_bytes())?;
+                    tables.sessions.open()?.remove(&key.to_bytes())?;
                     Ok(is_kept)
                 })
                 .await?;
@@ -70,7 +70,7 @@ impl SessionStore for EmbeddedLedger {
     fn forget_ended(&self, now: UnixTime) -> LedgerFuture<'_, ()> {
         Box::pin(async move {
             self.write(move |_, tables| {
-                tables.sessions()?.retain(|_, (until, _)| until >= now.as_secs())?;
+                tables.sessions.open()?.retain(|_, (until, _)| until >= now.as_secs())?;
                 Ok(())
             })
             .await
@@ -83,13 +83,13 @@ impl Tables<'_> {
         let Encoded { value, payload } = session;
         let key = value.key.to_bytes();
         let sealed = codec::seal(seal, Place::Session, &key, payload);
-        self.sessions()?.insert(&key, (value.until.as_secs(), sealed.as_slice()))?;
+        self.sessions.open()?.insert(&key, (value.until.as_secs(), sealed.as_slice()))?;
         Ok(())
     }
 
     /// Whether the session is kept and has not ended at `now`.
     fn has_session(&mut self, key: SessionKey, now: UnixTime) -> Result<bool, WriteError> {
-        let sessions = self.sessions()?;
+        let sessions = self.sessions.open()?;
         let kept = sessions.get(&key.to_bytes())?;
         Ok(kept.is_some_and(|kept| kept.value().0 >= now.as_secs()))
     }

@@ -3,6 +3,7 @@
 use redb::{ReadableTable, Table};
 use sts_types::{Seal, StatusWindow, UnixTime};
 
+use super::record_index::{IndexChange, Indexed};
 use super::write::{Tables, WriteError};
 use sts_store::Place;
 use sts_store::Revocation;
@@ -32,35 +33,36 @@ impl Tables<'_> {
 
     fn sweep_records(&mut self, now: i64, limit: usize) -> Result<usize, WriteError> {
         for swept in 0..limit {
-            let first = first_before(&self.record_ends, now, |(end, number)| (end, number))?;
+            let record_ends = self.record_ends.open()?;
+            let first = first_before(record_ends, now, |(end, number)| (end, number))?;
             let Some((end, number)) = first else { return Ok(swept) };
-            if let Some(names) = self.record_ends.remove((end, number))? {
+            if let Some(names) = record_ends.remove((end, number))? {
                 let (jti, account) = names.value();
-                self.by_jti.remove(jti)?;
-                self.by_account.remove((account, number))?;
+                let indexed = Indexed { number, jti: jti.into(), account: account.into() };
+                self.changed.records.push(IndexChange::Forgotten(indexed));
             }
-            self.records.remove(number)?;
+            self.records.open()?.remove(number)?;
         }
         Ok(limit)
     }
 
     fn sweep_claims(&mut self, now: i64, limit: usize) -> Result<usize, WriteError> {
         for swept in 0..limit {
-            let first = first_before(&self.claim_ends, now, |(end, key)| (end, *key))?;
+            let first = first_before(self.claim_ends.open()?, now, |(end, key)| (end, *key))?;
             let Some((end, key)) = first else { return Ok(swept) };
-            self.claim_ends.remove((end, &key))?;
-            self.claims.remove(&key)?;
-            self.claim_uses()?.remove(&key)?;
+            self.claim_ends.open()?.remove((end, &key))?;
+            self.claims.open()?.remove(&key)?;
+            self.claim_uses.open()?.remove(&key)?;
         }
         Ok(limit)
     }
 
     fn sweep_revocations(&mut self, seal: &dyn Seal, now: i64, limit: usize) -> Result<usize, WriteError> {
         for swept in 0..limit {
-            let first = first_before(&self.revocation_ends, now, |(end, jti)| (end, jti.to_owned()))?;
+            let first = first_before(self.revocation_ends.open()?, now, |(end, jti)| (end, jti.to_owned()))?;
             let Some((end, key)) = first else { return Ok(swept) };
-            self.revocation_ends.remove((end, key.as_str()))?;
-            let stored = self.revocations.get(key.as_str())?.map(|stored| stored.value().to_vec());
+            self.revocation_ends.open()?.remove((end, key.as_str()))?;
+            let stored = self.revocations.open()?.get(key.as_str())?.map(|stored| stored.value().to_vec());
             if let Some(stored) = stored
                 && is_dead(seal, Place::Revocation, key.as_bytes(), &stored, now)
             {
@@ -72,15 +74,15 @@ impl Tables<'_> {
 
     fn sweep_rules(&mut self, seal: &dyn Seal, now: i64, limit: usize) -> Result<usize, WriteError> {
         for swept in 0..limit {
-            let first = first_before(&self.rule_ends, now, |(end, number)| (end, number))?;
+            let first = first_before(self.rule_ends.open()?, now, |(end, number)| (end, number))?;
             let Some((end, number)) = first else { return Ok(swept) };
-            self.rule_ends.remove((end, number))?;
+            self.rule_ends.open()?.remove((end, number))?;
             let key = number.to_be_bytes();
-            let stored = self.rules.get(number)?.map(|stored| stored.value().to_vec());
+            let stored = self.rules.open()?.get(number)?.map(|stored| stored.value().to_vec());
             if let Some(stored) = stored
                 && is_dead(seal, Place::Rule, &key, &stored, now)
             {
-                self.rules.remove(number)?;
+                self.rules.open()?.remove(number)?;
                 self.tally(seal)?.remove(seal, Place::Rule, &key, &stored);
                 self.changed.rules = true;
             }
@@ -90,10 +92,10 @@ impl Tables<'_> {
 
     fn sweep_leases(&mut self, now: i64, limit: usize) -> Result<usize, WriteError> {
         for swept in 0..limit {
-            let first = self.leases.first()?.map(|(window, _)| window.value());
+            let first = self.leases.open()?.first()?.map(|(window, _)| window.value());
             let is_dead = |window: &u64| live_until(StatusWindow::new(*window).end()).as_secs() < now;
             let Some(window) = first.filter(is_dead) else { return Ok(swept) };
-            self.leases.remove(window)?;
+            self.leases.open()?.remove(window)?;
         }
         Ok(limit)
     }

@@ -1,11 +1,14 @@
 //! The tables of the file. Records are keyed by a number in the order of their commits. Appending
 //! to the end of a tree is several times cheaper than inserting at random, and a page of the
-//! listing is one walk backwards.
+//! listing is one walk backwards. What would be inserted at random, the index by jti, is kept in
+//! memory: see [`super::record_index`].
 
 use redb::TableDefinition;
 
 /// The current schema version, stored under [`SCHEMA`] in [`META`].
-pub(super) const SCHEMA_VERSION: u64 = 1;
+pub(super) const SCHEMA_VERSION: u64 = 2;
+/// The earliest version that can be opened. The first commit makes such a file one of the current version.
+pub(super) const EARLIEST_SCHEMA_VERSION: u64 = 1;
 pub(super) const SCHEMA: &str = "schema";
 /// How many claims were ever taken without a record.
 pub(super) const LONE_CLAIMS: &str = "lone_claims";
@@ -17,11 +20,11 @@ pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("me
 
 /// Number of the record -> the sealed record.
 pub(super) const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
-/// jti -> number of its record.
-pub(super) const BY_JTI: TableDefinition<'_, &str, u64> = TableDefinition::new("records_by_jti");
-/// Account and number of the record.
-pub(super) const BY_ACCOUNT: TableDefinition<'_, (&str, u64), ()> = TableDefinition::new("records_by_account");
-/// End and number of the record -> its jti and account, so that a sweep reads no record.
+/// Indexes of the records in a file of schema version 1: by jti, and by account.
+pub(super) const FORMER_BY_JTI: TableDefinition<'_, &str, u64> = TableDefinition::new("records_by_jti");
+pub(super) const FORMER_BY_ACCOUNT: TableDefinition<'_, (&str, u64), ()> = TableDefinition::new("records_by_account");
+/// End and number of the record -> its jti and account, so that neither a sweep nor the index in memory reads
+/// records.
 pub(super) const RECORD_ENDS: TableDefinition<'_, (i64, u64), (&str, &str)> = TableDefinition::new("records_by_end");
 
 /// Replay key -> end of the claim.

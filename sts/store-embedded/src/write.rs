@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use redb::{ReadableTable, Table, TableError, WriteTransaction};
+use redb::{ReadableTable, Table, WriteTransaction};
 use sts_types::{Jti, ReplayClaim, Seal, StatusWindow, UnixTime};
 
 use super::engine::DatabaseHandle;
 use super::object_log::ObjectCommit;
+use super::record_index::{IndexChange, Indexed};
+use super::table_in_use::TableInUse;
 use super::tables::{
-    BY_ACCOUNT, BY_JTI, CLAIM_ENDS, CLAIM_USES, CLAIMS, KEY_USES, LEASES, LONE_CLAIMS, META, OBJECTS, PROBE,
-    RECORD_ENDS, RECORDS, REFUSALS, REFUSALS_BY_TIME, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SCHEMA,
+    CLAIM_ENDS, CLAIM_USES, CLAIMS, FORMER_BY_ACCOUNT, FORMER_BY_JTI, KEY_USES, LEASES, LONE_CLAIMS, META, OBJECTS,
+    PROBE, RECORD_ENDS, RECORDS, REFUSALS, REFUSALS_BY_TIME, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, SCHEMA,
     SCHEMA_VERSION, SESSIONS, TALLIES, TALLY,
 };
 use super::tally::Tally;
@@ -54,50 +56,34 @@ pub(super) fn not_encoded() -> LedgerError {
     LedgerError::Unavailable("a value for the store cannot be encoded".into())
 }
 
-/// Every table, open in one transaction.
+/// Every table within one transaction.
 pub(super) struct Tables<'txn> {
-    meta: Table<'txn, &'static str, u64>,
-    pub(super) records: Table<'txn, u64, &'static [u8]>,
-    pub(super) by_jti: Table<'txn, &'static str, u64>,
-    pub(super) by_account: Table<'txn, (&'static str, u64), ()>,
-    pub(super) record_ends: Table<'txn, (i64, u64), (&'static str, &'static str)>,
-    pub(super) claims: Table<'txn, &'static [u8; 32], i64>,
-    pub(super) claim_ends: Table<'txn, (i64, &'static [u8; 32]), ()>,
-    /// Opened by the first claim. Most exchanges take none.
-    claim_uses: Option<ClaimUses<'txn>>,
-    /// Opened when it is needed, because exchanges need none.
-    objects: Option<Objects<'txn>>,
-    /// As `objects`.
-    key_uses: Option<KeyUses<'txn>>,
-    /// As `objects`.
-    sessions: Option<Sessions<'txn>>,
     transaction: &'txn WriteTransaction,
-    pub(super) revocations: Table<'txn, &'static str, &'static [u8]>,
-    pub(super) revocation_ends: Table<'txn, (i64, &'static str), ()>,
-    pub(super) rules: Table<'txn, u64, &'static [u8]>,
-    pub(super) rule_ends: Table<'txn, (i64, u64), ()>,
-    pub(super) tallies: Table<'txn, &'static str, &'static [u8]>,
-    pub(super) leases: Table<'txn, u64, u64>,
-    pub(super) refusals: Table<'txn, &'static str, &'static [u8]>,
-    pub(super) refusals_by_time: Table<'txn, (u64, &'static str), &'static str>,
+    meta: TableInUse<'txn, &'static str, u64>,
+    pub(super) records: TableInUse<'txn, u64, &'static [u8]>,
+    pub(super) record_ends: TableInUse<'txn, (i64, u64), (&'static str, &'static str)>,
+    pub(super) claims: TableInUse<'txn, &'static [u8; 32], i64>,
+    pub(super) claim_uses: TableInUse<'txn, &'static [u8; 32], &'static [u8]>,
+    pub(super) claim_ends: TableInUse<'txn, (i64, &'static [u8; 32]), ()>,
+    pub(super) objects: TableInUse<'txn, (u8, &'static str), &'static [u8]>,
+    pub(super) key_uses: TableInUse<'txn, &'static str, (i64, &'static str)>,
+    pub(super) sessions: TableInUse<'txn, &'static [u8; 33], (i64, &'static [u8])>,
+    pub(super) revocations: TableInUse<'txn, &'static str, &'static [u8]>,
+    pub(super) revocation_ends: TableInUse<'txn, (i64, &'static str), ()>,
+    pub(super) rules: TableInUse<'txn, u64, &'static [u8]>,
+    pub(super) rule_ends: TableInUse<'txn, (i64, u64), ()>,
+    pub(super) tallies: TableInUse<'txn, &'static str, &'static [u8]>,
+    pub(super) leases: TableInUse<'txn, u64, u64>,
+    pub(super) refusals: TableInUse<'txn, &'static str, &'static [u8]>,
+    pub(super) refusals_by_time: TableInUse<'txn, (u64, &'static str), &'static str>,
     pub(super) changed: Changed,
 }
 
-/// Which exchange took each claim.
-type ClaimUses<'txn> = Table<'txn, &'static [u8; 32], &'static [u8]>;
-
-/// Managed objects.
-pub(super) type Objects<'txn> = Table<'txn, (u8, &'static str), &'static [u8]>;
-
-/// The last uses of API keys.
-type KeyUses<'txn> = Table<'txn, &'static str, (i64, &'static str)>;
-
-/// Sessions of the console.
-pub(super) type Sessions<'txn> = Table<'txn, &'static [u8; 33], (i64, &'static [u8])>;
-
-/// What a transaction changed about revocations and managed objects.
+/// What a transaction changed, for what is kept in memory.
 #[derive(Default)]
 pub(super) struct Changed {
+    /// Records that were written or forgotten.
+    pub(super) records: Vec<IndexChange>,
     /// Whether a rule was written or forgotten.
     pub(super) rules: bool,
     /// The new tally, if any revocation or object was written or forgotten.
@@ -134,42 +120,85 @@ impl Extent {
         leases: Option<&impl ReadableTable<u64, u64>>,
         meta: &impl ReadableTable<&'static str, u64>,
     ) -> Result<Self, redb::Error> {
-        let mut leased_indexes = 0_u64;
-        for row in leases.map(ReadableTable::iter).transpose()?.into_iter().flatten() {
-            leased_indexes = leased_indexes.wrapping_add(row?.1.value());
+        let mut extent = Self::default();
+        extent.count_records(records)?;
+        extent.count_claims(claims)?;
+        if let Some(leases) = leases {
+            extent.count_leases(leases)?;
         }
-        let last_record = records.last()?.map(|(number, _)| number.value());
-        let lone_claims = meta.get(LONE_CLAIMS)?.map_or(0, |count| count.value());
-        Ok(Self { last_record, records: records.len()?, claims: claims.len()?, lone_claims, leased_indexes })
+        extent.count_lone_claims(meta)?;
+        Ok(extent)
+    }
+
+    fn count_records(&mut self, records: &impl ReadableTable<u64, &'static [u8]>) -> Result<(), redb::Error> {
+        self.last_record = records.last()?.map(|(number, _)| number.value());
+        self.records = records.len()?;
+        Ok(())
+    }
+
+    fn count_claims(&mut self, claims: &impl ReadableTable<&'static [u8; 32], i64>) -> Result<(), redb::Error> {
+        self.claims = claims.len()?;
+        Ok(())
+    }
+
+    fn count_leases(&mut self, leases: &impl ReadableTable<u64, u64>) -> Result<(), redb::Error> {
+        self.leased_indexes = 0;
+        for row in leases.iter()? {
+            self.leased_indexes = self.leased_indexes.wrapping_add(row?.1.value());
+        }
+        Ok(())
+    }
+
+    fn count_lone_claims(&mut self, meta: &impl ReadableTable<&'static str, u64>) -> Result<(), redb::Error> {
+        self.lone_claims = meta.get(LONE_CLAIMS)?.map_or(0, |count| count.value());
+        Ok(())
     }
 }
 
 impl<'txn> Tables<'txn> {
-    /// Opens every table, and creates those that are missing.
-    pub(super) fn open(transaction: &'txn WriteTransaction) -> Result<Self, redb::Error> {
-        Ok(Self {
-            meta: transaction.open_table(META)?,
-            records: transaction.open_table(RECORDS)?,
-            by_jti: transaction.open_table(BY_JTI)?,
-            by_account: transaction.open_table(BY_ACCOUNT)?,
-            record_ends: transaction.open_table(RECORD_ENDS)?,
-            claims: transaction.open_table(CLAIMS)?,
-            claim_ends: transaction.open_table(CLAIM_ENDS)?,
-            claim_uses: None,
-            objects: None,
-            key_uses: None,
-            sessions: None,
+    pub(super) fn new(transaction: &'txn WriteTransaction) -> Self {
+        Self {
             transaction,
-            revocations: transaction.open_table(REVOCATIONS)?,
-            revocation_ends: transaction.open_table(REVOCATION_ENDS)?,
-            rules: transaction.open_table(RULES)?,
-            rule_ends: transaction.open_table(RULE_ENDS)?,
-            tallies: transaction.open_table(TALLIES)?,
-            leases: transaction.open_table(LEASES)?,
-            refusals: transaction.open_table(REFUSALS)?,
-            refusals_by_time: transaction.open_table(REFUSALS_BY_TIME)?,
+            meta: TableInUse::new(transaction, META),
+            records: TableInUse::new(transaction, RECORDS),
+            record_ends: TableInUse::new(transaction, RECORD_ENDS),
+            claims: TableInUse::new(transaction, CLAIMS),
+            claim_uses: TableInUse::new(transaction, CLAIM_USES),
+            claim_ends: TableInUse::new(transaction, CLAIM_ENDS),
+            objects: TableInUse::new(transaction, OBJECTS),
+            key_uses: TableInUse::new(transaction, KEY_USES),
+            sessions: TableInUse::new(transaction, SESSIONS),
+            revocations: TableInUse::new(transaction, REVOCATIONS),
+            revocation_ends: TableInUse::new(transaction, REVOCATION_ENDS),
+            rules: TableInUse::new(transaction, RULES),
+            rule_ends: TableInUse::new(transaction, RULE_ENDS),
+            tallies: TableInUse::new(transaction, TALLIES),
+            leases: TableInUse::new(transaction, LEASES),
+            refusals: TableInUse::new(transaction, REFUSALS),
+            refusals_by_time: TableInUse::new(transaction, REFUSALS_BY_TIME),
             changed: Changed::default(),
-        })
+        }
+    }
+
+    /// Makes the file one of the current schema version: with the tables that readers expect, and without those of
+    /// former versions.
+    pub(super) fn bring_up_to_date(&mut self) -> Result<(), redb::Error> {
+        self.records.open()?;
+        self.record_ends.open()?;
+        self.claims.open()?;
+        self.claim_ends.open()?;
+        self.revocations.open()?;
+        self.revocation_ends.open()?;
+        self.rules.open()?;
+        self.rule_ends.open()?;
+        self.tallies.open()?;
+        self.leases.open()?;
+        self.refusals.open()?;
+        self.refusals_by_time.open()?;
+        self.transaction.delete_table(FORMER_BY_JTI)?;
+        self.transaction.delete_table(FORMER_BY_ACCOUNT)?;
+        self.meta.open()?.insert(SCHEMA, SCHEMA_VERSION)?;
+        Ok(())
     }
 
     /// Whether an operator accepted the store as it is.
@@ -177,19 +206,34 @@ impl<'txn> Tables<'txn> {
         self.changed.accepted
     }
 
-    /// Writes the tally, and returns the changes.
-    pub(super) fn finish(mut self, seal: &dyn Seal) -> Result<Changed, redb::Error> {
-        self.changed.extent = Extent::of(&self.records, &self.claims, Some(&self.leases), &self.meta)?;
+    /// Writes the tally, and returns the changes. `before` is the extent before this transaction, if it is known.
+    pub(super) fn finish(mut self, seal: &dyn Seal, before: Option<Extent>) -> Result<Changed, redb::Error> {
+        self.changed.extent = self.extent(before)?;
         if let Some(tally) = &self.changed.tally {
-            self.tallies.insert(TALLY, tally.encode(seal)?.as_slice())?;
+            self.tallies.open()?.insert(TALLY, tally.encode(seal)?.as_slice())?;
         }
         Ok(self.changed)
     }
 
-    /// Writes the schema version into a new file.
-    pub(super) fn mark_schema(&mut self) -> Result<(), redb::Error> {
-        self.meta.insert(SCHEMA, SCHEMA_VERSION)?;
-        Ok(())
+    /// The extent after this transaction. Only what it may have changed is read again.
+    fn extent(&mut self, before: Option<Extent>) -> Result<Extent, redb::Error> {
+        let Some(mut extent) = before else {
+            let (records, claims) = (self.records.open()?, self.claims.open()?);
+            return Extent::of(records, claims, Some(self.leases.open()?), self.meta.open()?);
+        };
+        if self.records.is_open() {
+            extent.count_records(self.records.open()?)?;
+        }
+        if self.claims.is_open() {
+            extent.count_claims(self.claims.open()?)?;
+        }
+        if self.leases.is_open() {
+            extent.count_leases(self.leases.open()?)?;
+        }
+        if self.meta.is_open() {
+            extent.count_lone_claims(self.meta.open()?)?;
+        }
+        Ok(extent)
     }
 
     /// Takes the claims if all of them are free, and records the token.
@@ -207,7 +251,7 @@ impl<'txn> Tables<'txn> {
             record = Encoded::new(record.value).map_err(WriteError::Refused)?;
         }
         let TokenRecord { jti, account, exp, .. } = &record.value;
-        if self.by_jti.get(jti.as_str())?.is_some() {
+        if self.has_record(engine, jti.as_str())? {
             return Err(WriteError::Refused(LedgerError::Duplicate));
         }
         for claim in claims {
@@ -219,13 +263,32 @@ impl<'txn> Tables<'txn> {
         for claim in claims {
             self.take_claim(seal, claim, &EarlierUse::of(&record.value))?;
         }
-        let number = next_number(&self.records)?;
+        let records = self.records.open()?;
+        let number = next_number(records)?;
         let stored = codec::seal(seal, Place::Record, &number.to_be_bytes(), &record.payload);
-        self.records.insert(number, stored.as_slice())?;
-        self.by_jti.insert(jti.as_str(), number)?;
-        self.by_account.insert((account.as_str(), number), ())?;
-        self.record_ends.insert((live_until(*exp).as_secs(), number), (jti.as_str(), account.as_str()))?;
+        records.insert(number, stored.as_slice())?;
+        let end = live_until(*exp).as_secs();
+        self.record_ends.open()?.insert((end, number), (jti.as_str(), account.as_str()))?;
+        let indexed = Indexed { number, jti: jti.as_str().into(), account: account.as_str().into() };
+        self.changed.records.push(IndexChange::Recorded(indexed));
         Ok(Issued::Recorded)
+    }
+
+    /// Whether there is a record of this jti, be it of an earlier transaction or of this one.
+    fn has_record(&mut self, engine: &DatabaseHandle, jti: &str) -> Result<bool, WriteError> {
+        let written = |change: &IndexChange| matches!(change, IndexChange::Recorded(written) if *written.jti == *jti);
+        if self.changed.records.iter().any(written) {
+            return Ok(true);
+        }
+        let numbers = engine.index().numbers_of(jti);
+        for number in numbers {
+            let Some(stored) = self.records.open()?.get(number)? else { continue };
+            // What cannot be read may be of this jti.
+            if engine.check().jti_of(number, stored.value()).is_none_or(|found| found.as_str() == jti) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Takes a claim that comes without a record. `None` if it was free.
@@ -241,27 +304,27 @@ impl<'txn> Tables<'txn> {
             return Ok(Some(TakenClaim { key: claim.key, earlier_use }));
         }
         self.take_claim(&*engine.seal, claim, by)?;
-        let count = self.meta.get(LONE_CLAIMS)?.map_or(0, |count| count.value());
-        self.meta.insert(LONE_CLAIMS, count.wrapping_add(1))?;
+        let count = self.meta.open()?.get(LONE_CLAIMS)?.map_or(0, |count| count.value());
+        self.meta.open()?.insert(LONE_CLAIMS, count.wrapping_add(1))?;
         Ok(None)
     }
 
     /// When the claim ends, if it is taken. A claim that has ended is free again.
-    fn taken_until(&self, key: &[u8; 32], now: UnixTime) -> Result<Option<i64>, redb::Error> {
-        let until = self.claims.get(key)?.map(|until| until.value());
+    fn taken_until(&mut self, key: &[u8; 32], now: UnixTime) -> Result<Option<i64>, redb::Error> {
+        let until = self.claims.open()?.get(key)?.map(|until| until.value());
         Ok(until.filter(|until| UnixTime::from_secs(*until) >= now))
     }
 
     /// Takes a free claim.
     fn take_claim(&mut self, seal: &dyn Seal, claim: &ReplayClaim, by: &EarlierUse) -> Result<(), WriteError> {
         let (key, until) = (&claim.key.0, claim.until.as_secs());
-        let former_end = self.claims.insert(key, until)?.map(|former_end| former_end.value());
+        let former_end = self.claims.open()?.insert(key, until)?.map(|former_end| former_end.value());
         if let Some(former_end) = former_end {
-            self.claim_ends.remove((former_end, key))?;
+            self.claim_ends.open()?.remove((former_end, key))?;
         }
-        self.claim_ends.insert((until, key), ())?;
+        self.claim_ends.open()?.insert((until, key), ())?;
         let stored = codec::seal_value(seal, Place::Claim, key, &(until, by)).map_err(|_| not_encoded());
-        self.claim_uses()?.insert(key, stored.map_err(WriteError::Refused)?.as_slice())?;
+        self.claim_uses.open()?.insert(key, stored.map_err(WriteError::Refused)?.as_slice())?;
         Ok(())
     }
 
@@ -272,34 +335,16 @@ impl<'txn> Tables<'txn> {
         key: &[u8; 32],
         until: i64,
     ) -> Result<Option<EarlierUse>, redb::Error> {
-        Ok(self.claim_uses()?.get(key)?.and_then(|stored| engine.check().earlier_use_in(key, until, stored.value())))
-    }
-
-    pub(super) fn claim_uses(&mut self) -> Result<&mut ClaimUses<'txn>, redb::Error> {
-        opened(&mut self.claim_uses, || self.transaction.open_table(CLAIM_USES))
-    }
-
-    pub(super) fn objects(&mut self) -> Result<&mut Objects<'txn>, redb::Error> {
-        opened(&mut self.objects, || self.transaction.open_table(OBJECTS))
+        Ok(self
+            .claim_uses
+            .open()?
+            .get(key)?
+            .and_then(|stored| engine.check().earlier_use_in(key, until, stored.value())))
     }
 
     /// The transaction, for tables that few requests open.
     pub(super) fn transaction(&self) -> &WriteTransaction {
         self.transaction
-    }
-
-    pub(super) fn key_uses(&mut self) -> Result<&mut KeyUses<'txn>, redb::Error> {
-        opened(&mut self.key_uses, || self.transaction.open_table(KEY_USES))
-    }
-
-    pub(super) fn sessions(&mut self) -> Result<&mut Sessions<'txn>, redb::Error> {
-        opened(&mut self.sessions, || self.transaction.open_table(SESSIONS))
-    }
-
-    /// The objects and the tally, each to be changed. `None` before a tally was read.
-    pub(super) fn objects_and_tally(&mut self) -> Result<Option<(&mut Objects<'txn>, &mut Tally)>, redb::Error> {
-        let objects = opened(&mut self.objects, || self.transaction.open_table(OBJECTS))?;
-        Ok(self.changed.tally.as_mut().map(|tally| (objects, tally)))
     }
 
     /// Records a revocation. The first one of a token stays, unless it would be forgotten before
@@ -311,7 +356,7 @@ impl<'txn> Tables<'txn> {
         now: UnixTime,
     ) -> Result<Revocation, WriteError> {
         let RevocationScope::Token(jti) = &revocation.scope else { return self.make_rule(seal, revocation, now) };
-        let existing = self.revocations.get(jti.as_str())?.map(|stored| stored.value().to_vec());
+        let existing = self.revocations.open()?.get(jti.as_str())?.map(|stored| stored.value().to_vec());
         if let Some(stored) = existing {
             let existing: Option<Revocation> =
                 codec::open(seal, Place::Revocation, jti.as_str().as_bytes(), &stored).ok();
@@ -337,11 +382,11 @@ impl<'txn> Tables<'txn> {
         }
         rule.order = Some(self.tally(seal)?.count_rule());
         let Encoded { value: rule, payload } = Encoded::new(rule).map_err(WriteError::Refused)?;
-        let number = next_number(&self.rules)?;
+        let number = next_number(self.rules.open()?)?;
         let key = number.to_be_bytes();
         let stored = codec::seal(seal, Place::Rule, &key, &payload);
-        self.rules.insert(number, stored.as_slice())?;
-        self.rule_ends.insert((rule.until.as_secs(), number), ())?;
+        self.rules.open()?.insert(number, stored.as_slice())?;
+        self.rule_ends.open()?.insert((rule.until.as_secs(), number), ())?;
         self.tally(seal)?.add(seal, Place::Rule, &key, &stored);
         self.tally(seal)?.count(seal, now);
         self.changed.rules = true;
@@ -362,8 +407,8 @@ impl<'txn> Tables<'txn> {
         Ok(Some(existing.value))
     }
 
-    fn find_rule(&self, seal: &dyn Seal, id: Option<&RuleId>) -> Result<Option<HeldRule>, WriteError> {
-        for row in self.rules.iter()? {
+    fn find_rule(&mut self, seal: &dyn Seal, id: Option<&RuleId>) -> Result<Option<HeldRule>, WriteError> {
+        for row in self.rules.open()?.iter()? {
             let (number, stored) = row?;
             let (number, stored) = (number.value(), stored.value());
             if let Ok(rule) = codec::open::<Revocation>(seal, Place::Rule, &number.to_be_bytes(), stored) {
@@ -377,8 +422,8 @@ impl<'txn> Tables<'txn> {
     }
 
     fn take_out_rule(&mut self, seal: &dyn Seal, existing: &HeldRule) -> Result<(), WriteError> {
-        self.rules.remove(existing.number)?;
-        self.rule_ends.remove((existing.value.until.as_secs(), existing.number))?;
+        self.rules.open()?.remove(existing.number)?;
+        self.rule_ends.open()?.remove((existing.value.until.as_secs(), existing.number))?;
         self.tally(seal)?.remove(seal, Place::Rule, &existing.number.to_be_bytes(), &existing.stored);
         self.changed.rules = true;
         Ok(())
@@ -393,8 +438,8 @@ impl<'txn> Tables<'txn> {
     ) -> Result<(), WriteError> {
         let key = jti.as_str();
         let stored = codec::seal(seal, Place::Revocation, key.as_bytes(), payload);
-        self.revocations.insert(key, stored.as_slice())?;
-        self.revocation_ends.insert((until.as_secs(), key), ())?;
+        self.revocations.open()?.insert(key, stored.as_slice())?;
+        self.revocation_ends.open()?.insert((until.as_secs(), key), ())?;
         self.tally(seal)?.add(seal, Place::Revocation, key.as_bytes(), &stored);
         Ok(())
     }
@@ -407,9 +452,9 @@ impl<'txn> Tables<'txn> {
         until: Option<UnixTime>,
     ) -> Result<(), WriteError> {
         if let Some(until) = until {
-            self.revocation_ends.remove((until.as_secs(), key))?;
+            self.revocation_ends.open()?.remove((until.as_secs(), key))?;
         }
-        self.revocations.remove(key)?;
+        self.revocations.open()?.remove(key)?;
         self.tally(seal)?.remove(seal, Place::Revocation, key.as_bytes(), stored);
         Ok(())
     }
@@ -417,7 +462,7 @@ impl<'txn> Tables<'txn> {
     /// The tally so far, to be changed.
     pub(super) fn tally(&mut self, seal: &dyn Seal) -> Result<&mut Tally, WriteError> {
         if self.changed.tally.is_none() {
-            let stored = self.tallies.get(TALLY)?.map(|stored| stored.value().to_vec());
+            let stored = self.tallies.open()?.get(TALLY)?.map(|stored| stored.value().to_vec());
             // It was readable when the store was opened, so another process has written to the
             // file.
             let unreadable =
@@ -430,16 +475,16 @@ impl<'txn> Tables<'txn> {
 
     /// Takes `count` indexes of `window` and returns the first.
     pub(super) fn lease(&mut self, window: StatusWindow, count: u32) -> Result<u64, WriteError> {
-        let first = self.leases.get(window.number())?.map_or(0, |taken| taken.value());
+        let first = self.leases.open()?.get(window.number())?.map_or(0, |taken| taken.value());
         let exhausted = || WriteError::Refused(LedgerError::Unavailable("the status lists of an hour are full".into()));
         let taken = first.checked_add(u64::from(count)).ok_or_else(exhausted)?;
-        self.leases.insert(window.number(), taken)?;
+        self.leases.open()?.insert(window.number(), taken)?;
         Ok(first)
     }
 
     /// Writes a row only to learn whether the store takes writes.
     pub(super) fn probe(&mut self, now: UnixTime) -> Result<(), redb::Error> {
-        self.meta.insert(PROBE, u64::try_from(now.as_secs()).unwrap_or(0))?;
+        self.meta.open()?.insert(PROBE, u64::try_from(now.as_secs()).unwrap_or(0))?;
         Ok(())
     }
 }
@@ -449,15 +494,6 @@ struct HeldRule {
     number: u64,
     stored: Vec<u8>,
     value: Revocation,
-}
-
-/// The table in `slot`, which is opened first if need be.
-fn opened<T>(slot: &mut Option<T>, open: impl FnOnce() -> Result<T, TableError>) -> Result<&mut T, redb::Error> {
-    let table = match slot.take() {
-        Some(table) => table,
-        None => open()?,
-    };
-    Ok(slot.insert(table))
 }
 
 fn next_number<'txn>(table: &Table<'txn, u64, &'static [u8]>) -> Result<u64, redb::Error> {

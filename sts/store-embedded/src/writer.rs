@@ -166,7 +166,10 @@ fn commit(engine: &DatabaseHandle, state: &Arc<State>, batch: &mut [Box<dyn Job>
         engine.check_file()?;
         let mut transaction = database.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
-        let mut tables = Tables::open(&transaction)?;
+        let mut tables = Tables::new(&transaction);
+        if engine.is_of_former_version() {
+            tables.bring_up_to_date()?;
+        }
         for job in batch {
             job.apply(&mut tables)?;
         }
@@ -176,7 +179,9 @@ fn commit(engine: &DatabaseHandle, state: &Arc<State>, batch: &mut [Box<dyn Job>
             transaction.abort()?;
             return Ok(());
         }
-        let changed = tables.finish(&*engine.seal)?;
+        // What this process committed last may not be what an operator has accepted.
+        let before = engine.extent().filter(|_| !tables.is_accepted());
+        let changed = tables.finish(&*engine.seal, before)?;
         engine.note_attempt(&changed);
         transaction.commit()?;
         // If the file was replaced meanwhile, this commit went into a file that nobody finds again.

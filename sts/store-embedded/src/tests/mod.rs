@@ -4,4 +4,5 @@ mod disk;
 mod faults;
 mod objects;
 mod replaced;
+mod schema;
 mod tamper;

@@ -10,7 +10,7 @@ use sts_types::Jti;
 
 use super::super::EmbeddedLedger;
 use super::super::tables::{
-    BY_JTI, CLAIM_USES, RECORDS, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, TALLIES, TALLY,
+    CLAIM_USES, RECORD_ENDS, RECORDS, REVOCATION_ENDS, REVOCATIONS, RULE_ENDS, RULES, TALLIES, TALLY,
 };
 use sts_store::backend::codec;
 use sts_store::contract::{
@@ -131,9 +131,11 @@ async fn c133_a_record_that_is_not_as_it_was_written_is_absent_and_raises_an_ale
 async fn c133_a_record_answers_to_its_own_jti_only() {
     let store = Store::new().await;
     store.tamper(|transaction| {
-        let mut index = transaction.open_table(BY_JTI).unwrap();
-        index.insert("b", 0).unwrap();
-        index.insert("invented", 0).unwrap();
+        let mut names = transaction.open_table(RECORD_ENDS).unwrap();
+        let rows: Vec<_> = names.iter().unwrap().map(|row| row.unwrap().0.value()).collect();
+        for ((end, number), name) in rows.into_iter().zip(["b", "invented"]) {
+            names.insert((end, number), (name, "octo")).unwrap();
+        }
     });
     for jti in ["b", "invented"] {
         assert_eq!(store.look_up(jti).await, (None, vec![Alert { place: Place::Record, fault: Fault::Seal }]), "{jti}");
