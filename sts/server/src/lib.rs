@@ -26,6 +26,7 @@ mod openapi;
 mod openid_provider;
 mod reload;
 mod rule_base;
+mod schemas;
 mod serve;
 mod service_manager;
 mod signing_keys;

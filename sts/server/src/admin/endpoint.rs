@@ -9,6 +9,7 @@ use super::handler::{AnyOperation, perform};
 use super::{Download, Operation};
 use crate::http::method;
 use crate::openapi::Model;
+use crate::schemas;
 
 /// Who may do an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +87,7 @@ impl Route {
     pub(super) const fn to<O: Operation>() -> Self {
         Self {
             endpoint: O::ENDPOINT,
-            query_parameters: O::query_parameters,
+            query_parameters: if schemas::ARE_MADE { O::query_parameters } else { Vec::new },
             successes: O::SUCCESSES,
             file: None,
             handler: Handler::Operation(AnyOperation::of::<O>()),

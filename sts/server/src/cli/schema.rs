@@ -3,10 +3,8 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use sts_service::GrantType;
 
-use crate::http::HttpReason;
-use crate::openapi;
+use crate::schemas;
 use crate::terminal::say;
 
 #[derive(Args)]
@@ -21,12 +19,9 @@ pub(super) struct SchemaArgs {
 
 pub(super) fn run(args: &SchemaArgs) -> ExitCode {
     let schema = match args {
-        SchemaArgs { openapi: true, .. } => openapi::document(),
-        SchemaArgs { event: true, .. } => {
-            let reasons: Vec<&str> = HttpReason::all().map(HttpReason::name).collect();
-            sts_audit::event_schema(&reasons, &GrantType::ALL.map(GrantType::name))
-        }
-        _ => sts_config::json_schema(),
+        SchemaArgs { openapi: true, .. } => schemas::openapi(),
+        SchemaArgs { event: true, .. } => schemas::event(),
+        _ => schemas::configuration(),
     };
     say(&format!("{schema:#}"));
     ExitCode::SUCCESS

@@ -10,13 +10,14 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use sts_service::{Reason, RefusedError};
 
-use super::endpoint::{HttpEndpoint, register};
+use super::endpoint::{HttpEndpoint, register, shown};
 use super::{Draining, Failure, Proxies, console};
 use crate::admin::{self, health};
 use crate::admin_token::AdminToken;
 use crate::app_state::AppState;
 use crate::metrics;
 use crate::openapi;
+use crate::schemas;
 
 /// What the admin handlers need.
 pub(crate) struct AdminState {
@@ -43,7 +44,7 @@ impl AdminState {
 const METRICS: HttpEndpoint = HttpEndpoint {
     paths: &["/metrics"],
     method: "GET",
-    documentation: Some(openapi::admin::metrics),
+    documentation: shown(openapi::admin::metrics),
     handle: |route| route.to(metrics_text),
 };
 
@@ -55,7 +56,7 @@ pub(crate) const OPEN_ENDPOINTS: &[HttpEndpoint] = &[
     HttpEndpoint {
         paths: &["/openapi.json"],
         method: "GET",
-        documentation: Some(openapi::admin::openapi),
+        documentation: shown(openapi::admin::openapi),
         handle: |route| route.to(openapi_document),
     },
 ];
@@ -94,7 +95,7 @@ async fn live() -> HttpResponse {
 
 /// `GET /openapi.json`.
 async fn openapi_document() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(openapi::document().to_string())
+    HttpResponse::Ok().content_type("application/json").body(schemas::openapi().to_string())
 }
 
 /// Both the `Host` and the authority that the target may have, which a server may take for the host (RFC 9112 section 3.2.2).

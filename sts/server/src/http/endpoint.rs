@@ -6,6 +6,8 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route};
 use utoipa::openapi::path::OperationBuilder;
 
+use crate::schemas;
+
 /// An endpoint.
 pub(crate) struct HttpEndpoint {
     /// Where it is. The first path has the operation's name, and the others are aliases.
@@ -22,6 +24,11 @@ impl HttpEndpoint {
         let route = (self.handle)(web::method(method(self.method)));
         web::resource(self.paths.to_vec()).route(route)
     }
+}
+
+/// What the OpenAPI document says of an endpoint, in a build that makes the document.
+pub(super) const fn shown(describe: fn() -> OperationBuilder) -> Option<fn() -> OperationBuilder> {
+    if schemas::ARE_MADE { Some(describe) } else { None }
 }
 
 /// Registers the endpoints with the router.

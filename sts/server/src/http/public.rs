@@ -20,7 +20,7 @@ use sts_types::rfc::{self, parameter};
 use super::body::RequestBody;
 use super::context::{Context, from_extensions};
 use super::credentials::{ClientHeader, Credentials, client, credentials, dpop_proofs};
-use super::endpoint::{HttpEndpoint, register};
+use super::endpoint::{HttpEndpoint, register, shown};
 use super::failure::{BASIC, BASIC_OR_BEARER};
 use super::form::{Accepts, parameters};
 use super::limit::{counted, limit_refusals};
@@ -60,49 +60,49 @@ pub(crate) const PUBLIC_ENDPOINTS: &[HttpEndpoint] = &[
     HttpEndpoint {
         paths: &[TOKEN],
         method: "POST",
-        documentation: Some(documented::exchange),
+        documentation: shown(documented::exchange),
         handle: |route| route.to(token).wrap(from_fn(limit_refusals)),
     },
     HttpEndpoint {
         paths: &["/revoke"],
         method: "POST",
-        documentation: Some(documented::revoke),
+        documentation: shown(documented::revoke),
         handle: |route| route.to(revoke).wrap(from_fn(limit_refusals)),
     },
     HttpEndpoint {
         paths: &["/introspect"],
         method: "POST",
-        documentation: Some(documented::introspect),
+        documentation: shown(documented::introspect),
         handle: |route| route.to(introspect).wrap(from_fn(limit_refusals)),
     },
     HttpEndpoint {
         paths: &metadata::PATHS,
         method: "GET",
-        documentation: Some(documented::metadata),
+        documentation: shown(documented::metadata),
         handle: |route| route.to(metadata),
     },
     HttpEndpoint {
         paths: &["/.well-known/jwks.json", "/.well-known/jwks"],
         method: "GET",
-        documentation: Some(documented::key_set),
+        documentation: shown(documented::key_set),
         handle: |route| route.to(key_set),
     },
     HttpEndpoint {
         paths: &["/status/{list}"],
         method: "GET",
-        documentation: Some(documented::status_list),
+        documentation: shown(documented::status_list),
         handle: |route| route.to(status_list),
     },
     HttpEndpoint {
         paths: &[LIVE],
         method: "GET",
-        documentation: Some(documented::live),
+        documentation: shown(documented::live),
         handle: |route| route.to(live),
     },
     HttpEndpoint {
         paths: &[READY],
         method: "GET",
-        documentation: Some(documented::ready),
+        documentation: shown(documented::ready),
         handle: |route| route.to(ready),
     },
 ];

@@ -4,6 +4,8 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{Ref, RefOr};
 
+use crate::schemas;
+
 /// Schemas by name.
 type Schemas = Vec<(String, RefOr<Schema>)>;
 
@@ -16,7 +18,11 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) const fn of<T: ToSchema>() -> Self {
-        Self { name: name::<T>, collect: collect::<T> }
+        if schemas::ARE_MADE {
+            Self { name: name::<T>, collect: collect::<T> }
+        } else {
+            Self { name: String::new, collect: |_| () }
+        }
     }
 
     /// A reference to its schema.
