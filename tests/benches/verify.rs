@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a benchmark that cannot prepare its case has nothing to measure")]
 
 use divan::{Bencher, black_box};
+use futures_util::FutureExt as _;
 use serde_json::json;
 use sts_jose::{CompactJws, Signer as _, SigningKey, VerifyingKey, sign_compact};
 use sts_verify::{Algorithm, KeySource, Verifier};
@@ -56,5 +57,6 @@ fn verify(bencher: Bencher<'_, '_>, algorithm: Algorithm) {
             .build()
             .expect("a verifier")
     });
-    bencher.bench(|| runtime.block_on(verifier.verify(black_box(&token))).expect("a good token"));
+    // A task that is running already awaits it so: nothing has to be waited for while the key is known.
+    bencher.bench(|| verifier.verify(black_box(&token)).now_or_never().expect("no wait").expect("a good token"));
 }

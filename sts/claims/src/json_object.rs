@@ -4,6 +4,7 @@
 use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
+use smallvec::SmallVec;
 
 /// A JSON object. Made by [`JsonObject::parse`], which is strict, or from a [`Map`].
 #[derive(Clone, Debug, Default)]
@@ -117,14 +118,16 @@ impl JsonObject {
     #[must_use]
     pub(crate) fn order_members(&mut self, node_index: usize) -> bool {
         let members = Json { object: self, node_index: place(node_index) }.inner();
-        let mut index: Vec<(Mark, u32)> = members.map(|member| (member.node().name.mark, member.node_index)).collect();
+        // Only the index of the whole object is kept, and few others have more members than fit here.
+        let mut index: SmallVec<[(Mark, u32); 24]> =
+            members.map(|member| (member.node().name.mark, member.node_index)).collect();
         let order = |(mark, node_index): &(Mark, u32), (other, place): &(Mark, u32)| {
             mark.cmp(other).then_with(|| self.name_at(*node_index).cmp(self.name_at(*place)))
         };
         index.sort_unstable_by(order);
         let single = index.is_sorted_by(|a, b| order(a, b) == Ordering::Less);
         if node_index == 0 {
-            self.index = index;
+            self.index = index.into_vec();
         }
         single
     }

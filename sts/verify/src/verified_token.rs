@@ -9,8 +9,15 @@ use crate::TokenFault;
 
 /// The claims of a token that a [`Verifier`](crate::Verifier) accepted. Cloning is cheap.
 #[derive(Clone, Debug)]
-pub struct VerifiedToken {
-    claims: Arc<ClaimSet>,
+pub struct VerifiedToken(Arc<Claims>);
+
+#[derive(Debug)]
+struct Claims {
+    set: ClaimSet,
+    /// `exp`, `iat` and `nbf` in seconds.
+    expires_at: i64,
+    issued_at: i64,
+    not_before: Option<i64>,
 }
 
 /// The status of a token: a place in a list (draft-ietf-oauth-status-list section 6).
@@ -26,10 +33,9 @@ impl VerifiedToken {
         for name in ["iss", "sub", "client_id", "jti"] {
             claims.text(name).filter(|text| !text.is_empty()).ok_or(TokenFault::Claim(name))?;
         }
-        for name in ["exp", "iat"] {
-            numeric_date(&claims, name)?.ok_or(TokenFault::Claim(name))?;
-        }
-        numeric_date(&claims, "nbf")?;
+        let expires_at = numeric_date(&claims, "exp")?.ok_or(TokenFault::Claim("exp"))?;
+        let issued_at = numeric_date(&claims, "iat")?.ok_or(TokenFault::Claim("iat"))?;
+        let not_before = numeric_date(&claims, "nbf")?;
         if claims.get("scope").is_some_and(|scope| scope.as_str().is_none()) {
             return Err(TokenFault::Claim("scope"));
         }
@@ -37,7 +43,7 @@ impl VerifiedToken {
         if audiences.elements().any(|audience| audience.as_str().is_none()) {
             return Err(TokenFault::Claim("aud"));
         }
-        Ok(Self { claims: Arc::new(claims) })
+        Ok(Self(Arc::new(Claims { set: claims, expires_at, issued_at, not_before })))
     }
 
     /// `sub`: who the token was issued to.
@@ -66,7 +72,7 @@ impl VerifiedToken {
 
     /// The values of `aud`.
     pub fn audiences(&self) -> impl Iterator<Item = &str> {
-        self.claims.get("aud").into_iter().flat_map(Json::elements).filter_map(Json::as_str)
+        self.0.set.get("aud").into_iter().flat_map(Json::elements).filter_map(Json::as_str)
     }
 
     /// The granted scopes.
@@ -83,29 +89,29 @@ impl VerifiedToken {
     /// `exp`, in seconds since the Unix epoch.
     #[must_use]
     pub fn expires_at(&self) -> i64 {
-        numeric_date(&self.claims, "exp").ok().flatten().unwrap_or_default()
+        self.0.expires_at
     }
 
     /// `iat`, in seconds since the Unix epoch.
     #[must_use]
     pub fn issued_at(&self) -> i64 {
-        numeric_date(&self.claims, "iat").ok().flatten().unwrap_or_default()
+        self.0.issued_at
     }
 
     /// Every claim.
     #[must_use]
     pub fn claims(&self) -> &ClaimSet {
-        &self.claims
+        &self.0.set
     }
 
     /// The claim `name` as a type of yours; `None` if it is absent or has another form.
     #[must_use]
     pub fn claim<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        serde_json::from_value(self.claims.get(name)?.to_value()).ok()
+        serde_json::from_value(self.0.set.get(name)?.to_value()).ok()
     }
 
     pub(crate) fn not_before(&self) -> Option<i64> {
-        numeric_date(&self.claims, "nbf").ok().flatten()
+        self.0.not_before
     }
 
     /// The thumbprint of the key that the token is bound to (`cnf.jkt`).
@@ -113,7 +119,7 @@ impl VerifiedToken {
     /// # Errors
     /// [`TokenFault::Bound`] if it is bound in a way that cannot be checked here.
     pub(crate) fn bound_to(&self) -> Result<Option<&str>, TokenFault> {
-        let Some(confirmation) = self.claims.get("cnf") else { return Ok(None) };
+        let Some(confirmation) = self.0.set.get("cnf") else { return Ok(None) };
         confirmation.get("jkt").and_then(Json::as_str).map(Some).ok_or(TokenFault::Bound)
     }
 
@@ -123,7 +129,7 @@ impl VerifiedToken {
     /// [`TokenFault::Claim`] if the claim is there and has another form.
     pub(crate) fn status(&self) -> Result<Option<StatusReference<'_>>, TokenFault> {
         const FAULT: TokenFault = TokenFault::Claim("status");
-        let Some(status) = self.claims.get("status") else { return Ok(None) };
+        let Some(status) = self.0.set.get("status") else { return Ok(None) };
         let Some(reference) = status.get("status_list") else { return Ok(None) };
         let uri = reference.get("uri").and_then(Json::as_str).ok_or(FAULT)?;
         let index = reference.get("idx").and_then(Json::as_number).and_then(serde_json::Number::as_u64);
@@ -131,7 +137,7 @@ impl VerifiedToken {
     }
 
     fn text(&self, name: &str) -> &str {
-        self.claims.text(name).unwrap_or_default()
+        self.0.set.text(name).unwrap_or_default()
     }
 }
 
