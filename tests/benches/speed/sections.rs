@@ -17,7 +17,7 @@ use crate::world::{IDENTITIES_OF_AN_ACCOUNT, World, access_token, introspection,
 type Section = fn(&World, &mut Report);
 
 /// Every section, by name, in order.
-pub(crate) const ALL: [(&str, Section); 11] = [
+pub(crate) const ALL: [(&str, Section); 12] = [
     ("exchange", exchange),
     ("shared-cores", shared_cores),
     ("new-connections", new_connections),
@@ -27,6 +27,7 @@ pub(crate) const ALL: [(&str, Section); 11] = [
     ("signing", signing),
     ("connections", connections),
     ("workers", workers),
+    ("cluster", cluster),
     ("memory", memory),
     ("peers", peers),
 ];
@@ -307,6 +308,52 @@ fn workers(world: &World, report: &mut Report) {
     latencies(report, &measure(&rows));
 }
 
+/// What the nodes of a Cluster have of an exchange, beside one Redis.
+fn cluster(world: &World, report: &mut Report) {
+    /// Each with what it did so far: transactions, reads from its connections, and microseconds of a processor.
+    fn done(subject: &Subject) -> Vec<[f64; 3]> {
+        let of = |node: &RedisServer| {
+            let stats = node.command(&["INFO", "commandstats"]);
+            let calls = stats.text().lines().find_map(|line| line.strip_prefix("cmdstat_exec:calls="));
+            let transactions = calls.map_or(0.0, |rest| rest.split(',').next().unwrap().parse().unwrap());
+            let cpu = info(node, "cpu", "used_cpu_user:") + info(node, "cpu", "used_cpu_sys:");
+            [transactions, info(node, "stats", "total_reads_processed:"), cpu * 1e6]
+        };
+        subject.redis().iter().map(of).collect()
+    }
+    let bodies = named(world);
+    let mut rows = Vec::new();
+    for (name, store) in [("one Redis", Store::Redis), ("a Cluster of three", Store::RedisCluster)] {
+        let subject = Subject::sts(store, world.config(), 10);
+        let process = subject.start();
+        let load = Load { seconds: 10, ..Load::exchanges(bodies.clone()) };
+        // Connections are made, and the server knows which node has which shard.
+        load::run(&process, &Load { seconds: 1, ..load.clone() });
+        let before = done(&subject);
+        let run = load::run(&process, &load);
+        let nodes: Vec<[f64; 3]> = done(&subject)
+            .iter()
+            .zip(&before)
+            .map(|(after, before)| std::array::from_fn(|at| after[at] - before[at]))
+            .collect();
+        for (at, [transactions, reads, cpu]) in nodes.iter().enumerate() {
+            rows.push(vec![
+                if nodes.len() > 1 { format!("{name}, node {}", at + 1) } else { name.to_owned() },
+                us(run.cpu_us),
+                format!("{:.1} %", 100.0 * transactions / run.requests),
+                times(*reads, *transactions),
+                us(cpu / transactions),
+            ]);
+        }
+    }
+    report.section(
+        "On a Redis Cluster",
+        "64 connections; the server has one core, all nodes and the load generator the other. Each exchange is one transaction on one node, \
+         whose commands come together: a node reads at most once for it, and less often where several come at once.",
+    );
+    report.table(&["", "server's time for an exchange", "exchanges", "reads for each", "node's time for each"], &rows);
+}
+
 /// Start and memory, with 1,000 accounts.
 fn memory(world: &World, report: &mut Report) {
     const MILLION: f64 = 1e6;
@@ -338,7 +385,7 @@ fn memory(world: &World, report: &mut Report) {
             exchanged += run.requests;
         }
         let afterwards = process.idle_mib();
-        let of_a_token = match subject.redis() {
+        let of_a_token = match subject.redis().first() {
             Some(redis) => format!(
                 "{:.0} B of Redis' memory, {} of its processor time",
                 info(redis, "memory", "used_memory:") / exchanged,

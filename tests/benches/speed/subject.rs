@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sts_testkit::{Config, Key, RedisServer, Site, basic, free_address};
+use sts_testkit::{Config, Key, RedisCluster, RedisServer, Site, basic, free_address};
 
 use crate::bare::Bare;
 use crate::instructions;
@@ -20,6 +20,8 @@ pub(crate) enum Store {
     None,
     Embedded,
     Redis,
+    /// A Cluster of three nodes, with as many shards as it has by default.
+    RedisCluster,
 }
 
 /// A server that can be started.
@@ -28,12 +30,14 @@ pub(crate) enum Subject {
         bare: Bare,
         jwk: String,
         directory: PathBuf,
-        redis: Option<RedisServer>,
+        /// None or one.
+        redis: Vec<RedisServer>,
     },
     Sts {
         store: Store,
         site: Box<Site>,
-        redis: Option<RedisServer>,
+        /// The nodes, of which a Cluster has several.
+        redis: Vec<RedisServer>,
     },
     Peer {
         run: PathBuf,
@@ -53,7 +57,7 @@ pub(crate) fn with_tls(config: Config) -> Config {
 
 impl Subject {
     pub(crate) fn bare(world: &World, bare: Bare) -> Self {
-        let redis = (bare == Bare::Redis).then(redis);
+        let redis = (bare == Bare::Redis).then(redis).into_iter().collect();
         Self::Bare { bare, jwk: world.key.jwk().to_string(), directory: world.directory.path().to_owned(), redis }
     }
 
@@ -72,11 +76,18 @@ impl Subject {
 
     /// The same with so many accounts, of so many identities each, beside the one that the tokens are for.
     pub(crate) fn sts_with(store: Store, config: Config, accounts: u32, identities: u32) -> Self {
-        let redis = (store == Store::Redis).then(redis);
-        let config = match &redis {
+        let redis = match store {
+            Store::None | Store::Embedded => Vec::new(),
+            Store::Redis => vec![redis()],
+            Store::RedisCluster => RedisCluster::start().nodes,
+        };
+        let config = match redis.as_slice() {
+            [] => config,
             // A deadline would end what runs under callgrind.
-            Some(redis) => config.with("store", serde_json::json!({ "url": redis.url(), "timeout": "10s" })),
-            None => config,
+            [redis] => config.with("store", serde_json::json!({ "url": redis.url(), "timeout": "10s" })),
+            [node, ..] => {
+                config.with("store", serde_json::json!({ "url": format!("redis-cluster://{}", node.address()) }))
+            }
         };
         let site = site(&config, accounts as usize, identities as usize);
         certificate(site.root());
@@ -102,7 +113,7 @@ impl Subject {
 
     /// Starts it on those cores.
     fn start_on(&self, cores: Cores) -> Process {
-        if let Some(redis) = self.redis() {
+        for redis in self.redis() {
             keep_on(redis, cores.others);
         }
         let process = self.start_by(&["taskset", "-c", cores.at_start]);
@@ -123,7 +134,7 @@ impl Subject {
         let this = std::env::current_exe().unwrap();
         match self {
             Self::Bare { bare, jwk, directory, redis } => {
-                let url = redis.as_ref().map(RedisServer::url);
+                let url = redis.first().map(RedisServer::url);
                 let command = [text(&this), "--bare", bare.name(), jwk].into_iter().chain(url.as_deref());
                 Process::start_by(prefix, &command.collect::<Vec<_>>(), directory, &log)
             }
@@ -156,11 +167,11 @@ impl Subject {
         }
     }
 
-    /// The Redis that it uses.
-    pub(crate) fn redis(&self) -> Option<&RedisServer> {
+    /// The Redis that it uses: the nodes of it, or none.
+    pub(crate) fn redis(&self) -> &[RedisServer] {
         match self {
-            Self::Sts { redis, .. } | Self::Bare { redis, .. } => redis.as_ref(),
-            Self::Peer { .. } | Self::Nginx { .. } => None,
+            Self::Sts { redis, .. } | Self::Bare { redis, .. } => redis,
+            Self::Peer { .. } | Self::Nginx { .. } => &[],
         }
     }
 
