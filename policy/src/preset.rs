@@ -31,6 +31,7 @@ mod platforms;
 mod shared;
 mod spacelift;
 mod spiffe;
+mod suffix_list;
 mod suggestion;
 mod terraform;
 mod vercel;

@@ -1,24 +1,24 @@
 //! Registrable domains, according to the Public Suffix List.
 
+use super::suffix_list::{Section, suffix};
+
 /// The part of `host` that its owner registered with a registry: `example.co.uk` for
 /// `ci.example.co.uk`.
 pub(super) fn registered(host: &str) -> Option<&str> {
-    let mut suffix = text(psl::suffix(host.as_bytes())?.as_bytes())?;
+    let mut found = suffix(host)?;
     // A private suffix is the domain of a company that gives out names below it. Go up to what the
     // company itself registered.
-    while let Some(found) = psl::suffix(suffix.as_bytes()).filter(|suffix| suffix.typ() == Some(psl::Type::Private)) {
-        suffix = text(found.as_bytes())?.split_once('.')?.1;
-        suffix = text(psl::suffix(suffix.as_bytes())?.as_bytes())?;
+    while found.section == Some(Section::Private) {
+        found = suffix(found.text.split_once('.')?.1)?;
     }
-    with_one_label_more(host, suffix)
+    with_one_label_more(host, found.text)
 }
 
 /// The suffix of `host` below which anybody can get a name, from a registry or from a hosting
 /// company.
 pub(super) fn public_suffix(host: &str) -> Option<PublicSuffix<'_>> {
-    let suffix = psl::suffix(host.as_bytes()).filter(psl::Suffix::is_known)?;
-    let is_company = suffix.typ() == Some(psl::Type::Private);
-    Some(PublicSuffix { text: text(suffix.as_bytes())?, is_company })
+    let found = suffix(host)?;
+    Some(PublicSuffix { text: found.text, is_company: found.section? == Section::Private })
 }
 
 /// A suffix below which anybody can get a name.
@@ -34,10 +34,6 @@ impl PublicSuffix<'_> {
     pub(super) fn name_in<'h>(&self, host: &'h str) -> Option<&'h str> {
         with_one_label_more(host, self.text)
     }
-}
-
-fn text(bytes: &[u8]) -> Option<&str> {
-    std::str::from_utf8(bytes).ok()
 }
 
 /// `suffix` with the label before it in `host`.

@@ -103,6 +103,12 @@ fn bare(host: &str) -> String {
     if host.contains("xn--") { url::quirks::domain_to_unicode(&host) } else { host }
 }
 
+/// Whether `host` is `known`, in whatever spelling. Cheaper than [`likeness`], which compares
+/// letters, too.
+pub(super) fn is_known_host(host: &str, known: &str) -> bool {
+    is_same(&bare(host), known)
+}
+
 fn labels(host: &str) -> impl Iterator<Item = &str> {
     host.split('.')
 }
@@ -139,8 +145,8 @@ fn has(label: &str, head: &str, tail: &str) -> bool {
 /// gives to others there do not count as its own.
 fn is_other_vendors(host: &str, known: &str) -> bool {
     let Some(domain) = registered(host) else { return false };
-    let hosts_others = public_suffix(host).is_some_and(|suffix| suffix.is_company && suffix.text != domain);
-    VENDORS.contains(domain) && registered(known) != Some(domain) && !hosts_others
+    let hosts_others = || public_suffix(host).is_some_and(|suffix| suffix.is_company && suffix.text != domain);
+    VENDORS.contains(domain) && registered(known) != Some(domain) && !hosts_others()
 }
 
 /// Whether every label equals that of `known` or is a slip away from it.

@@ -3,7 +3,7 @@
 
 use sts_types::{CheckCode, Issuer, IssuerTemplate, Issuers};
 
-use super::host::{Likeness, likeness};
+use super::host::{Likeness, is_known_host, likeness};
 use super::known::{FORMS, Form, KnownIssuer};
 use super::platforms::Preset;
 use crate::finding::quoted;
@@ -70,7 +70,7 @@ impl IssuerFault {
     fn of_listed_tenants(template: &IssuerTemplate) -> Option<Self> {
         let host = host_of(template.as_str())?;
         let mut forms = FORMS.iter().filter(|form| form.preset == Some(Preset::Azure));
-        if !forms.any(|form| likeness(host, form.host()) == Some(Likeness::Same)) {
+        if !forms.any(|form| is_known_host(host, form.host())) {
             return None;
         }
         let listed = template.names().filter_map(|name| template.listed(name)).flatten();
@@ -120,14 +120,10 @@ impl IssuerFault {
 
     /// A URL on a known platform's host that is none of its issuers.
     fn of_known_host(text: &str, host: &str) -> Option<Self> {
-        let site =
-            SITES.iter().find(|(site, _)| likeness(host, site) == Some(Likeness::Same)).map(|(_, preset)| *preset);
+        let site = SITES.iter().find(|(site, _)| is_known_host(host, site)).map(|(_, preset)| *preset);
         let forms: Vec<&Form> = match site {
             Some(preset) => FORMS.iter().filter(|form| form.preset == Some(preset)).take(1).collect(),
-            None => FORMS
-                .iter()
-                .filter(|form| form.owns_host() && likeness(host, form.host()) == Some(Likeness::Same))
-                .collect(),
+            None => FORMS.iter().filter(|form| form.owns_host() && is_known_host(host, form.host())).collect(),
         };
         // Never advise the id of somebody else's tenant.
         let forms: Vec<&Form> = forms.into_iter().filter(|form| !form.names_a_tenant()).collect();

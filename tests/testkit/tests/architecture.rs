@@ -136,6 +136,7 @@ const HOMES: &[(&str, &[&str])] = &[
     // Other implementations of what we do: what tests compare with, never what ships.
     ("jsonwebtoken", &["sts-testkit", "jwks-cache"]),
     ("openidconnect", &[]),
+    ("psl", &[]),
 ];
 
 #[test]
