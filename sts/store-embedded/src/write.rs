@@ -47,7 +47,9 @@ pub(super) struct Encoded<T> {
 
 impl<T: serde::Serialize> Encoded<T> {
     pub(super) fn new(value: T) -> Result<Self, LedgerError> {
-        let payload = serde_json::to_vec(&value).map_err(|_| not_encoded())?;
+        // Large enough for most records, so the buffer does not grow.
+        let mut payload = Vec::with_capacity(1536);
+        serde_json::to_writer(&mut payload, &value).map_err(|_| not_encoded())?;
         Ok(Self { value, payload })
     }
 }
