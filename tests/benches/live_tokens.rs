@@ -1,7 +1,7 @@
 //! So many live tokens in each store: what they take, and what it takes to list an account's, to revoke by a rule, and to look at all
 //! of them for the status lists; with an issue and a look-up alone, and beside such a look.
 //!
-//! `cargo bench -p sts-store --bench live_tokens` prints a table. `STS_LIVE_TOKENS` is how many, `STS_LIVE_TOKENS_REDIS` how many in
+//! `cargo bench -p sts-store-redis --bench live_tokens` prints a table. `STS_LIVE_TOKENS` is how many, `STS_LIVE_TOKENS_REDIS` how many in
 //! Redis where memory is short. What came of ten million is in LIVE_TOKENS.md.
 
 #![expect(

@@ -2,7 +2,7 @@
 //! same of the Redis store, on a redis-server on this machine with an append-only file that is synced every second; a look-up there is
 //! what an introspection asks, the rules included.
 //!
-//! `cargo bench -p sts-store`. The engine was chosen by the same rows in a store of 20,000 records (650 bytes each, 2 cores, ext4 on
+//! `cargo bench -p sts-store-redis --bench store`. The engine was chosen by the same rows in a store of 20,000 records (650 bytes each, 2 cores, ext4 on
 //! a virtual disk), in microseconds per record at 1, 32 and 256 callers:
 //!
 //! | engine, layout | 1 | 32 | 256 | open |

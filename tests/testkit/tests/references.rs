@@ -68,6 +68,43 @@ fn the_architecture_page_has_a_row_for_each_crate() {
     assert_eq!(missing, Vec::<&str>::new(), "sts/ARCHITECTURE.md has no row for these crates");
 }
 
+#[test]
+fn a_bench_that_a_text_names_is_one_of_the_package_that_it_names() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let texts = texts(&root);
+    let manifests = texts.iter().filter(|file| file.ends_with("Cargo.toml"));
+    let named =
+        |table: &str| table.split("name = \"").nth(1).and_then(|rest| rest.split('"').next()).map(str::to_owned);
+    let mut benches = HashSet::new();
+    for manifest in manifests {
+        let text = std::fs::read_to_string(manifest).unwrap();
+        let mut tables = text.split("[[bench]]");
+        let Some(package) = tables.next().and_then(named) else { continue };
+        benches.extend(tables.filter_map(named).map(|bench| (package.clone(), bench)));
+    }
+    assert!(benches.contains(&("sts".to_owned(), "speed".to_owned())));
+    let mut unknown = Vec::new();
+    for file in texts.iter().filter(|file| !file.ends_with("references.rs")) {
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        for command in text.split("cargo bench ").skip(1) {
+            let words: Vec<&str> = command.split(['`', '\n', ' ', '"', ',']).collect();
+            let after = |options: &[&str]| words.iter().take(8).skip_while(|word| !options.contains(word)).nth(1);
+            let (package, bench) = (after(&["-p", "--package"]), after(&["--bench"]));
+            let is_known = benches.iter().any(|(own, one)| {
+                package.is_none_or(|package| own == package) && bench.is_none_or(|bench| one == bench)
+            });
+            if !is_known {
+                unknown.push(format!(
+                    "{}: cargo bench {}",
+                    file.display(),
+                    words.iter().take(5).copied().collect::<Vec<_>>().join(" ")
+                ));
+            }
+        }
+    }
+    assert_eq!(unknown, Vec::<String>::new());
+}
+
 /// Whether `line` has `reference`, followed by an id where that is what makes it one.
 fn refers(line: &str, reference: &str) -> bool {
     let is_id = |text: &str| {
