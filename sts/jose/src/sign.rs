@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::{Algorithm, Sha256, SigningKey, VerifyingKey, base64url};
-use data_encoding::BASE64URL_NOPAD;
+use base64_simd::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use sts_types::{Digest256, Kid};
 
@@ -164,13 +164,13 @@ pub async fn sign_compact_digested(
 /// thumbprint and a constant.
 fn signing_input(signer: &dyn Signer, typ: &'static str, payload: &[u8]) -> String {
     let header = format!(r#"{{"alg":"{}","kid":"{}","typ":"{typ}"}}"#, signer.algorithm().name(), signer.kid());
-    let base64_len = |length: usize| BASE64URL_NOPAD.encode_len(length);
+    let base64_len = |length: usize| URL_SAFE_NO_PAD.encoded_length(length);
     // 86 characters for an ES256 or EdDSA signature, plus two dots. RS256 reallocates once, which
     // costs little beside the signature.
     let mut token = String::with_capacity(base64_len(header.len()) + base64_len(payload.len()) + 88);
-    BASE64URL_NOPAD.encode_append(header.as_bytes(), &mut token);
+    URL_SAFE_NO_PAD.encode_append(header, &mut token);
     token.push('.');
-    BASE64URL_NOPAD.encode_append(payload, &mut token);
+    URL_SAFE_NO_PAD.encode_append(payload, &mut token);
     token
 }
 

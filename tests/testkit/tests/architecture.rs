@@ -131,7 +131,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("ipnet", &["jwks-cache", "sts-types"]),
     ("tempfile", &["sts-types", "sts", "sts-client", "sts-testkit", "sts-fuzz"]),
     ("chrono", &["sts-types"]),
-    ("data-encoding", &["sts-types", "sts-jose", "sts-service", "sts", "sts-testkit"]),
+    ("data-encoding", &["sts-types", "sts-service", "sts", "sts-testkit"]),
+    ("base64-simd", &["sts-jose"]),
     ("strsim", &["sts-types"]),
     // Other implementations of what we do: what tests compare with, never what ships.
     ("jsonwebtoken", &["sts-testkit", "jwks-cache"]),
