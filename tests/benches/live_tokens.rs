@@ -2,7 +2,7 @@
 //! of them for the status lists; with an issue and a look-up alone, and beside such a look.
 //!
 //! `cargo bench -p sts-store-redis --bench live_tokens` prints a table. `STS_LIVE_TOKENS` is how many, `STS_LIVE_TOKENS_REDIS` how many in
-//! Redis where memory is short. What came of ten million is in LIVE_TOKENS.md.
+//! Redis where memory is short. What came of millions is in LIVE_TOKENS.md.
 
 #![expect(
     clippy::unwrap_used,

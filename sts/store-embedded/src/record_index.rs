@@ -1,7 +1,7 @@
 //! Where each record stands, in memory.
 //!
 //! It is derived from [`RECORD_ENDS`](super::tables::RECORD_ENDS) when the file is opened, so a record costs two rows at the
-//! end of a tree, and none in the midst of one. A million records take some 60 MB here.
+//! end of a tree, and none in the midst of one. A million records take some 80 MB here.
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::BuildHasher as _;
