@@ -104,7 +104,8 @@ impl Sink {
         let sink = Arc::new(Self { name, max_waiting, queue, lines: Condvar::new(), progress: Condvar::new() });
         let started = writer.and_then(|writer| {
             let writer_sink = Arc::clone(&sink);
-            let thread = std::thread::Builder::new().name(format!("sink-{name}"));
+            // A limit on memory counts each stack whole, and to write lines takes little of one.
+            let thread = std::thread::Builder::new().name(format!("sink-{name}")).stack_size(512 << 10);
             thread.spawn(move || writer_sink.run(writer)).map_err(|error| error.to_string())
         });
         if let Err(fault) = started {
