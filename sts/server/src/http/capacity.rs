@@ -23,7 +23,7 @@ const OTHER_FILES: usize = 128;
 const OTHER_MEMORY: usize = 32 << 20;
 /// Memory that a limit of the process counts and a container does not, in octets: what the allocator and
 /// the stacks of threads have mapped and not filled.
-const UNFILLED_MEMORY: usize = 24 << 20;
+const UNFILLED_MEMORY: usize = 28 << 20;
 /// The most memory that one connection takes, in octets: a head and a body of the largest size,
 /// doubled for what the allocator cannot return at once.
 const CONNECTION_MEMORY: usize = 2 * (128 + 64) * 1024;
