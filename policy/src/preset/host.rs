@@ -103,8 +103,8 @@ fn bare(host: &str) -> String {
     if host.contains("xn--") { url::quirks::domain_to_unicode(&host) } else { host }
 }
 
-/// Whether `host` is `known`, in whatever spelling. Cheaper than [`likeness`], which compares
-/// letters, too.
+/// Whether `host` is `known`, however it is spelled. [`likeness`] also finds hosts that only look
+/// like it, and takes longer.
 pub(super) fn is_known_host(host: &str, known: &str) -> bool {
     is_same(&bare(host), known)
 }

@@ -9,22 +9,23 @@ use sts_service::GrantType;
 use crate::http::HttpReason;
 use crate::openapi;
 
-/// Whether this build makes the documents, from types and tables of the code. A release reads them from the files in `deploy/schema`, which it
-/// carries: what makes them is a twentieth of the binary.
+/// Whether this build makes the documents, from types and tables of the code. A release has the files of `deploy/schema` built in instead: what
+/// makes them would be a twentieth of the binary.
 pub(crate) const ARE_MADE: bool = cfg!(debug_assertions);
+
+/// The files of `deploy/schema`, compressed by the build script.
+const OPENAPI: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"));
+const CONFIGURATION: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/sts.schema.json.gz"));
+const EVENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/decision-event.schema.json.gz"));
 
 /// The OpenAPI document of both listeners.
 pub(crate) fn openapi() -> Value {
-    if ARE_MADE { openapi::document() } else { carried(include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"))) }
+    if ARE_MADE { openapi::document() } else { built_in(OPENAPI) }
 }
 
 /// The schema of the configuration.
 pub(crate) fn configuration() -> Value {
-    if ARE_MADE {
-        sts_config::json_schema()
-    } else {
-        carried(include_bytes!(concat!(env!("OUT_DIR"), "/sts.schema.json.gz")))
-    }
+    if ARE_MADE { sts_config::json_schema() } else { built_in(CONFIGURATION) }
 }
 
 /// The schema of a line of the audit trail.
@@ -33,11 +34,11 @@ pub(crate) fn event() -> Value {
         let reasons: Vec<&str> = HttpReason::all().map(HttpReason::name).collect();
         sts_audit::event_schema(&reasons, &GrantType::ALL.map(GrantType::name))
     } else {
-        carried(include_bytes!(concat!(env!("OUT_DIR"), "/decision-event.schema.json.gz")))
+        built_in(EVENT)
     }
 }
 
-fn carried(compressed: &[u8]) -> Value {
+fn built_in(compressed: &[u8]) -> Value {
     let mut text = Vec::new();
     // The build script wrote it, from a file that is compared with what the code makes.
     let read = GzDecoder::new(compressed).read_to_end(&mut text);
@@ -49,14 +50,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_release_carries_is_what_the_code_makes() {
-        let carried_ones = [
-            (carried(include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz"))), openapi(), "--openapi"),
-            (carried(include_bytes!(concat!(env!("OUT_DIR"), "/sts.schema.json.gz"))), configuration(), ""),
-            (carried(include_bytes!(concat!(env!("OUT_DIR"), "/decision-event.schema.json.gz"))), event(), "--event"),
-        ];
-        for (carried, made, option) in carried_ones {
-            assert!(carried == made, "a file in deploy/schema is stale: write it with `sts schema {option}`");
+    fn what_a_release_has_built_in_is_what_the_code_makes() {
+        for (file, made, option) in
+            [(OPENAPI, openapi(), " --openapi"), (CONFIGURATION, configuration(), ""), (EVENT, event(), " --event")]
+        {
+            assert!(built_in(file) == made, "a file in deploy/schema is stale: write what `sts schema{option}` prints");
         }
     }
 }

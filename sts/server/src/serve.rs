@@ -136,7 +136,9 @@ fn survive_file_limit() -> Result<(), StartError> {
 
 /// The runtime for everything but the HTTP workers, which have their own.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, StartError> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(StartError::Runtime)
+    // A limit on memory counts each stack whole, and no task here needs two megabytes.
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1).thread_stack_size(1 << 20).enable_all().build().map_err(StartError::Runtime)
 }
 
 /// Binds the configured addresses and starts the server.

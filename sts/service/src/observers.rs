@@ -64,7 +64,9 @@ impl Observers {
         });
         let (sender, receiver) = sync_channel(CAPACITY);
         let thread = Thread { receiver, events, refusals, recent, progress: Arc::clone(&progress) };
-        let spawned = std::thread::Builder::new().name("observers".to_owned()).spawn(move || thread.run());
+        // A limit on memory counts each stack whole.
+        let builder = std::thread::Builder::new().name("observers".to_owned()).stack_size(1 << 20);
+        let spawned = builder.spawn(move || thread.run());
         Self { queue: spawned.is_ok().then_some(sender), progress }
     }
 
